@@ -1,0 +1,50 @@
+# make serve          serves the shipped models on http://127.0.0.1:8000   (PORT=, WORKERS=, DEVICE=)
+# make test           everything is checked and tested                     (TORCH_INDEX=: see README.md)
+# make loadtest       Locust against a server that it starts
+# make image          builds the container image                           (RUNTIME=gpu for CUDA)
+
+PYTHON ?= python3
+PORT ?= 8000
+WORKERS ?= 1
+DEVICE ?= auto
+RUNTIME ?= cpu
+TORCH_INDEX ?=
+
+SERVE := .venv-serve/bin/python
+DEV := .venv/bin/python
+
+.PHONY: serve dev check test loadtest image clean
+
+serve: .venv-serve/.installed
+	$(SERVE) -m server --port $(PORT) --workers $(WORKERS) --device $(DEVICE)
+
+dev: .venv/.installed
+
+check: dev
+	$(DEV) -m ruff check .
+	$(DEV) -m ruff format --check .
+	$(DEV) -m mypy
+	.venv/bin/lint-imports
+
+test: check
+	$(DEV) -m pytest
+
+loadtest: dev
+	$(DEV) -m loadtests
+
+image:
+	docker build --build-arg RUNTIME=$(RUNTIME) -t lstm-server .
+
+clean:
+	rm -rf .venv .venv-serve
+
+.venv-serve/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-serve
+	$(SERVE) -m pip install --quiet -c constraints.txt '.[cpu]'
+	touch $@
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(DEV) -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	$(DEV) -m pip install --quiet -c constraints.txt -e '.[cpu,train,load,dev]'
+	touch $@

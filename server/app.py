@@ -1,0 +1,140 @@
+"""The ASGI application: `POST /predict` goes straight to its endpoint, everything else through FastAPI."""
+
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, RedirectResponse
+
+from models.bundle import BundleError
+from server import metrics, openapi
+from server.backend import DeviceUnavailable
+from server.predict import Message, PredictEndpoint, Receive, Scope, Send
+from server.registry import Model
+from server.service import Service
+from server.settings import Settings
+
+TITLE = "LSTM server"
+
+
+class Application:
+    """What uvicorn calls. `service` is its state, for tests and for the process that runs it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.service = Service(settings)
+        self._predict = PredictEndpoint(self.service)
+        self._rest = make_rest(self.service)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.service.draining:
+            send = _last_answer(send)
+        if scope["type"] == "http" and scope["path"] == "/predict" and scope["method"] == "POST":
+            await self._predict(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            await self._rest(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """The ASGI lifespan. What keeps the server from starting is told in one sentence, not in a traceback."""
+        await receive()
+        try:
+            await self.service.start()
+        except (BundleError, DeviceUnavailable) as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.service.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def create_app(settings: Settings) -> Application:
+    return Application(settings)
+
+
+def _last_answer(send: Send) -> Send:
+    """Asks the client to open another connection: this one's next request might cross with its end."""
+
+    async def send_and_close(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
+        await send(message)
+
+    return send_and_close
+
+
+def make_rest(service: Service) -> FastAPI:
+    """Documentation, models, health and metrics."""
+
+    app = FastAPIOffline(title=TITLE, version="1", openapi_url="/openapi.json")
+    app.openapi = lambda: _document(app, service)  # type: ignore[method-assign]
+    app.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> Response:
+        return RedirectResponse("/docs")
+
+    @app.api_route("/predict", methods=["GET", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+    async def not_predict() -> Response:
+        raise HTTPException(405, "send a POST request, with a JSON body", {"Allow": "POST"})
+
+    @app.get("/models", tags=["models"], summary="The models that are loaded")
+    async def models() -> dict[str, list[dict[str, Any]]]:
+        return {"models": [describe(model) for model in service.registry]}
+
+    @app.get("/health/live", tags=["health"], summary="Is the process alive?")
+    async def live() -> dict[str, str]:
+        return {"status": "live"}
+
+    @app.get("/health/ready", tags=["health"], summary="Should it get requests?")
+    async def ready() -> Response:
+        status = "ready" if service.ready else "draining" if service.draining else "not ready"
+        return JSONResponse({"status": status}, 200 if service.ready else 503)
+
+    @app.get("/metrics", tags=["metrics"], summary="Prometheus metrics of all workers", response_class=Response)
+    def scrape() -> Response:
+        return Response(metrics.scrape(), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """One entry of `GET /models`."""
+    manifest = model.bundle.manifest
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "task": manifest.task,
+        "title": manifest.title,
+        "description": manifest.description,
+        "precision": model.precision,
+        "precisions": list(manifest.precisions),
+        "device": model.device,
+        "nodes": model.backend.nodes_by_provider(),
+        "limits": manifest.steps.model_dump(),
+        "outputs": manifest.outputs.model_dump(exclude_none=True),
+        "chunkable": manifest.chunkable,
+        "session": manifest.session,
+        "figures": manifest.figures,
+        "baselines": manifest.baselines,
+    }
+
+
+def _document(app: FastAPI, service: Service) -> dict[str, Any]:
+    document = get_openapi(title=app.title, version=app.version, routes=app.routes, description=openapi.ABOUT)
+    operation, schemas = openapi.operation(service)
+    document["paths"] = {"/predict": {"post": operation}} | document["paths"]
+    document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
+    return document
+
+
+async def _http_error(request: Request, error: HTTPException) -> Response:
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    details = {"field": None, "given": f"{request.method} {request.url.path}", "accepted": None}
+    body = {"error": {"code": code, "message": str(error.detail), **details}}
+    return Response(orjson.dumps(body), error.status_code, error.headers, "application/json")

@@ -1,0 +1,133 @@
+"""The loop that keeps the networks busy."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from collections.abc import Sequence as Items
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from server.engine.lane import Batch, Lane
+from server.engine.sequence import Call, Sequence
+from server.errors import Draining, InferenceFailed, Overloaded
+
+logger = logging.getLogger("server.engine")
+
+Observer = Callable[[Lane, Batch, float], None]
+
+
+def ignore(lane: Lane, batch: Batch, seconds: float) -> None:
+    """An observer that looks away."""
+
+
+class Engine:
+    """Runs the lanes' batches one after another, the lane with the least predicted time used so far first.
+
+    `inline` runs a step on the event loop itself: the cheapest way, as long as the cost model keeps a step near a
+    millisecond. Otherwise steps run in one worker thread, and the event loop only plans and delivers.
+    """
+
+    def __init__(self, queue_limit: int, inline: bool = True, observe: Observer = ignore) -> None:
+        self.queue_limit, self.inline = queue_limit, inline
+        self._observe = observe
+        self._lanes: list[Lane] = []
+        self._work = asyncio.Event()
+        self._task: asyncio.Task | None = None
+        self._executor = None if inline else ThreadPoolExecutor(1, "inference")
+        self._virtual_time = 0.0
+        self._draining = False
+
+    def add(self, lane: Lane) -> None:
+        self._lanes.append(lane)
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="engine")
+
+    async def drain(self) -> None:
+        """Refuses new calls, finishes the accepted ones and stops."""
+        self._draining = True
+        while not all(lane.idle for lane in self._lanes):
+            await asyncio.sleep(0.01)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._executor is not None:
+            self._executor.shutdown()
+
+    def submit(
+        self,
+        lane: Lane,
+        inputs: Items[np.ndarray],
+        states: Items[np.ndarray | None] | None = None,
+        return_state: bool = False,
+        priority: float = 0.0,
+    ) -> Call:
+        """Queues encoded sequences (int64 [T] or float32 [T, F], T >= 1) that are answered together.
+
+        Await `call.future` for their results, in order. Raises Overloaded when the lane's queue has no room for all of
+        them, Draining when the server is about to stop.
+        """
+        if self._draining:
+            raise Draining("the server is stopping; send the request again, to another instance or a little later")
+        if len(lane.waiting) + len(inputs) > self.queue_limit:
+            raise Overloaded(
+                f"the queue of {lane.name} is full; send the request again a little later",
+                given=len(inputs),
+                accepted=f"at most {self.queue_limit} waiting sequences",
+            )
+        if lane.idle:
+            lane.virtual_time = max(lane.virtual_time, self._virtual_time)
+        call = Call(asyncio.get_running_loop(), len(inputs), time.monotonic())
+        for index, encoded in enumerate(inputs):
+            state = states[index] if states is not None else None
+            lane.admit(Sequence(call, index, encoded, state, return_state), priority)
+        self._work.set()
+        return call
+
+    @property
+    def alive(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    async def _run(self) -> None:
+        while True:
+            await self._work.wait()
+            while (lane := self._choose()) is not None:
+                await self._step(lane)
+                await asyncio.sleep(0)
+            self._work.clear()
+
+    def _choose(self) -> Lane | None:
+        """The busy lane that has used the least predicted time (start-time fair queueing, Goyal et al. 1996)."""
+        busy = [lane for lane in self._lanes if not lane.idle]
+        return min(busy, key=lambda lane: lane.virtual_time) if busy else None
+
+    async def _step(self, lane: Lane) -> None:
+        try:
+            batch = lane.next_batch(time.monotonic())
+            if batch is None:
+                return
+            self._charge(lane, batch)
+            started = time.monotonic()
+            outputs, next_state = await self._execute(lane, batch)
+            now = time.monotonic()
+            lane.deliver(batch, outputs, next_state, now)
+        except Exception:
+            logger.exception("a batch failed", extra={"model": lane.name, "rows": lane.running})
+            lane.fail(InferenceFailed("the network could not be run on this batch; the server's log says why"))
+        else:
+            self._observe(lane, batch, now - started)
+
+    def _charge(self, lane: Lane, batch: Batch) -> None:
+        self._virtual_time = lane.virtual_time
+        lane.virtual_time += lane.cost.seconds(batch.rows, batch.steps)
+
+    async def _execute(self, lane: Lane, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        if self._executor is None:
+            return lane.backend.run(batch.inputs, batch.lengths, batch.state)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, lane.backend.run, batch.inputs, batch.lengths, batch.state)
+
+    def __repr__(self) -> str:
+        return f"<Engine {'inline' if self.inline else 'thread'}: {self._lanes}>"

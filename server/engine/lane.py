@@ -1,0 +1,260 @@
+"""One lane for each model, version and precision: its queue, its slots, and the arrays that a step runs on."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from server.engine.cost import CostModel
+from server.engine.scheduler import Policy, WaitingQueue, chunk_length, padded_batch, virtual_deadline
+from server.engine.sequence import Call, Result, Sequence
+from server.errors import ServiceError
+
+
+class Backend(Protocol):
+    """Runs the step function: inputs [B, T, ...], lengths int32 [B], state [B, S] -> (outputs, next state)."""
+
+    def run(self, inputs: np.ndarray, lengths: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One run of the step function."""
+
+    inputs: np.ndarray
+    lengths: np.ndarray
+    state: np.ndarray
+
+    @property
+    def rows(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def steps(self) -> int:
+        return self.inputs.shape[1]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a lane must know of its network."""
+
+    initial_state: np.ndarray
+    features: int | None = None
+    """None for token ids."""
+    first_chunk: int = 1
+    per_step: bool = False
+    clipped: slice | None = None
+    """Columns of the state that count clipped input values."""
+
+    def empty(self, *leading: int) -> np.ndarray:
+        """Zeroed inputs of shape [*leading] (ids) or [*leading, features]."""
+        if self.features is None:
+            return np.zeros(leading, np.int64)
+        return np.zeros((*leading, self.features), np.float32)
+
+
+@dataclass
+class Tally:
+    """What happened since somebody last looked: the metrics do, once a batch."""
+
+    steps: int = 0
+    padded_steps: int = 0
+    clipped: float = 0.0
+    finished: list[Call] = field(default_factory=list)
+
+
+class Lane(ABC):
+    """Admission, choice and delivery of one model's sequences. `Engine` calls next_batch, then deliver or fail."""
+
+    def __init__(self, name: str, backend: Backend, shape: Shape, cost: CostModel, policy: Policy) -> None:
+        self.name, self.backend, self.shape, self.cost, self.policy = name, backend, shape, cost, policy
+        self.waiting = WaitingQueue()
+        self.virtual_time = 0.0
+        self.tally = Tally()
+        self._abandoned = False
+
+    def admit(self, sequence: Sequence, priority: float = 0.0) -> None:
+        call, seconds = sequence.call, self.cost.seconds_alone(sequence.steps)
+        self.waiting.push(sequence, virtual_deadline(call.arrived, seconds, self.policy.stretch, priority))
+
+    @property
+    @abstractmethod
+    def running(self) -> int:
+        """Sequences that hold a slot."""
+
+    @property
+    def idle(self) -> bool:
+        return not self.waiting and not self.running
+
+    @abstractmethod
+    def next_batch(self, now: float) -> Batch | None:
+        """Fills the free slots from the queue and says what to run; None if nobody is left who waits for an answer."""
+
+    @abstractmethod
+    def deliver(self, batch: Batch, outputs: np.ndarray, next_state: np.ndarray, now: float) -> None:
+        """Takes the results of `batch`, and answers the calls that are complete."""
+
+    @abstractmethod
+    def fail(self, error: ServiceError) -> None:
+        """Answers every call in the running batch with `error`; nobody else is touched."""
+
+    def abandon(self, call: Call) -> None:
+        """The caller has left. Nothing moves before the next batch is put together: a step may be running."""
+        call.future.cancel()
+        self._abandoned = True
+
+    def _forget_abandoned(self) -> None:
+        self.waiting.drop_done()
+        self._abandoned = False
+
+    def _finish(self, sequence: Sequence, outputs: np.ndarray, state: np.ndarray, now: float) -> None:
+        if self.shape.clipped is not None:
+            self.tally.clipped += float(state[self.shape.clipped].sum())
+        result = Result(outputs, state.copy() if sequence.return_state else None)
+        if sequence.call.deliver(sequence.index, result, now):
+            self.tally.finished.append(sequence.call)
+
+    def _fail(self, sequences: list[Sequence], error: ServiceError) -> None:
+        for sequence in sequences:
+            sequence.call.fail(error)
+
+    def take_tally(self) -> Tally:
+        """What happened since the last call of this."""
+        tally, self.tally = self.tally, Tally()
+        return tally
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {self.running} running, {len(self.waiting)} waiting>"
+
+
+class ChunkedLane(Lane):
+    """Continuous batching: rows advance in chunks, and leave and join at every chunk boundary.
+
+    Row i of the arrays belongs to `rows[i]`. The rows in use are always the first ones: the last row moves into the
+    place of one that leaves.
+    """
+
+    def __init__(self, name: str, backend: Backend, shape: Shape, cost: CostModel, policy: Policy) -> None:
+        super().__init__(name, backend, shape, cost, policy)
+        self.rows: list[Sequence] = []
+        self._state = np.tile(shape.initial_state, (policy.slots, 1))
+        self._remaining = np.zeros(policy.slots, np.int64)
+        self._position = np.zeros(policy.slots, np.int64)
+        self._fresh = 0
+        self._inputs = shape.empty(policy.slots, 256)
+
+    @property
+    def running(self) -> int:
+        return len(self.rows)
+
+    def next_batch(self, now: float) -> Batch | None:
+        if self._abandoned:
+            self._forget_abandoned()
+        for sequence in self.waiting.take(self.policy.slots - len(self.rows)):
+            self._seat(sequence, now)
+        if not self.rows:
+            return None
+        size = len(self.rows)
+        remaining = self._remaining[:size]
+        steps = chunk_length(remaining, self.shape.first_chunk if self._fresh else 1, self.cost, self.policy)
+        self._fresh = 0
+        lengths = np.minimum(remaining, steps).astype(np.int32)
+        self.tally.steps += int(lengths.sum())
+        self.tally.padded_steps += size * steps
+        return Batch(self._chunk(size, steps), lengths, self._state[:size])
+
+    def deliver(self, batch: Batch, outputs: np.ndarray, next_state: np.ndarray, now: float) -> None:
+        size, steps = batch.rows, batch.steps
+        self._state[:size] = next_state
+        self._position[:size] += steps
+        self._remaining[:size] -= steps
+        if self.shape.per_step:
+            for sequence, piece, length in zip(self.rows, outputs, batch.lengths, strict=True):
+                sequence.pieces.append(piece[:length])
+        for row in np.flatnonzero(self._remaining[:size] <= 0)[::-1].tolist():
+            sequence = self.rows[row]
+            answer = np.concatenate(sequence.pieces) if self.shape.per_step else outputs[row]
+            self._finish(sequence, answer, next_state[row], now)
+            self._leave(row)
+
+    def fail(self, error: ServiceError) -> None:
+        self._fail(self.rows, error)
+        self.rows.clear()
+
+    def _forget_abandoned(self) -> None:
+        super()._forget_abandoned()
+        for row in reversed(range(len(self.rows))):
+            if self.rows[row].call.done:
+                self._leave(row)
+
+    def _seat(self, sequence: Sequence, now: float) -> None:
+        row = len(self.rows)
+        if sequence.steps > self._inputs.shape[1]:
+            wider = self.shape.empty(self.policy.slots, max(sequence.steps, 2 * self._inputs.shape[1]))
+            wider[:, : self._inputs.shape[1]] = self._inputs
+            self._inputs = wider
+        self.rows.append(sequence)
+        self._inputs[row, : sequence.steps] = sequence.inputs
+        self._position[row], self._remaining[row] = 0, sequence.steps
+        self._state[row] = self.shape.initial_state if sequence.state is None else sequence.state
+        self._fresh += sequence.state is None
+        if not sequence.call.started:
+            sequence.call.started = now
+
+    def _leave(self, row: int) -> None:
+        last = len(self.rows) - 1
+        if row != last:
+            self.rows[row] = self.rows[last]
+            self._state[row] = self._state[last]
+            position, remaining = int(self._position[last]), int(self._remaining[last])
+            self._position[row], self._remaining[row] = position, remaining
+            self._inputs[row, position : position + remaining] = self._inputs[last, position : position + remaining]
+        self.rows.pop()
+
+    def _chunk(self, size: int, steps: int) -> np.ndarray:
+        """The next `steps` inputs of the first `size` rows. Past a row's end stands what happens to stand there."""
+        columns = np.minimum(self._position[:size, None] + np.arange(steps), self._inputs.shape[1] - 1)
+        return self._inputs[np.arange(size)[:, None], columns]
+
+
+class PaddedLane(Lane):
+    """Whole sequences in length-sorted batches, for networks that cannot be run piece by piece."""
+
+    WINDOW = 128
+
+    def __init__(self, name: str, backend: Backend, shape: Shape, cost: CostModel, policy: Policy) -> None:
+        super().__init__(name, backend, shape, cost, policy)
+        self.batch: list[Sequence] = []
+
+    @property
+    def running(self) -> int:
+        return len(self.batch)
+
+    def next_batch(self, now: float) -> Batch | None:
+        if self._abandoned:
+            self._forget_abandoned()
+        window = self.waiting.take(self.WINDOW)
+        if not window:
+            return None
+        self.batch, left = padded_batch(window, self.policy.slots, self.cost)
+        for sequence in left:
+            self.admit(sequence)
+        lengths = np.array([sequence.steps for sequence in self.batch], np.int32)
+        inputs = self.shape.empty(len(self.batch), int(lengths.max()))
+        for row, sequence in enumerate(self.batch):
+            inputs[row, : sequence.steps] = sequence.inputs
+            sequence.call.started = sequence.call.started or now
+        self.tally.steps += int(lengths.sum())
+        self.tally.padded_steps += inputs.shape[0] * inputs.shape[1]
+        return Batch(inputs, lengths, np.tile(self.shape.initial_state, (len(self.batch), 1)))
+
+    def deliver(self, batch: Batch, outputs: np.ndarray, next_state: np.ndarray, now: float) -> None:
+        for row, sequence in enumerate(self.batch):
+            answer = outputs[row, : sequence.steps] if self.shape.per_step else outputs[row]
+            self._finish(sequence, answer, next_state[row], now)
+        self.batch = []
+
+    def fail(self, error: ServiceError) -> None:
+        self._fail(self.batch, error)
+        self.batch = []

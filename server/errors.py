@@ -1,0 +1,79 @@
+"""Everything that a caller can be told, and the status that goes with it.
+
+ServiceError
+├── InvalidRequest          the body is not JSON, or something in it is wrong
+│   └── UnsupportedMedia    the body is not said to be JSON
+├── BodyTooLarge            more bytes than the limit
+├── ModelNotFound           no such model or version
+├── Overloaded              the queue is full
+│   └── Draining            the server is about to stop
+├── DeadlineExceeded        the answer was not ready in time
+└── InferenceFailed         the runtime refused a batch
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+
+class ServiceError(Exception):
+    """`field` is the place in the body, `given` what stood there, `accepted` what may stand there."""
+
+    model = ""
+    """The lane that the request went to, for the metrics; empty where it got to none."""
+
+    def __init__(self, message: str, field: str | None = None, given: Any = None, accepted: Any = None) -> None:
+        super().__init__(message)
+        self.field, self.given, self.accepted = field, given, accepted
+
+
+class InvalidRequest(ServiceError): ...
+
+
+class UnsupportedMedia(InvalidRequest): ...
+
+
+class BodyTooLarge(ServiceError): ...
+
+
+class ModelNotFound(ServiceError): ...
+
+
+class Overloaded(ServiceError): ...
+
+
+class Draining(Overloaded): ...
+
+
+class DeadlineExceeded(ServiceError): ...
+
+
+class InferenceFailed(ServiceError): ...
+
+
+class InternalError(ServiceError): ...
+
+
+STATUS: dict[type[ServiceError], tuple[HTTPStatus, str]] = {
+    InvalidRequest: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request"),
+    UnsupportedMedia: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+    BodyTooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large"),
+    ModelNotFound: (HTTPStatus.NOT_FOUND, "model_not_found"),
+    Overloaded: (HTTPStatus.SERVICE_UNAVAILABLE, "overloaded"),
+    Draining: (HTTPStatus.SERVICE_UNAVAILABLE, "draining"),
+    DeadlineExceeded: (HTTPStatus.GATEWAY_TIMEOUT, "deadline_exceeded"),
+    InferenceFailed: (HTTPStatus.INTERNAL_SERVER_ERROR, "inference_failed"),
+    InternalError: (HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error"),
+}
+
+RETRY_AFTER_SECONDS = 1
+
+
+def status_of(error: ServiceError) -> tuple[HTTPStatus, str]:
+    """The HTTP status and the machine-readable code of an error."""
+    return STATUS[type(error)]
+
+
+def body_of(error: ServiceError) -> dict[str, Any]:
+    """The one shape that every error of the service has on the wire."""
+    details = {"field": error.field, "given": error.given, "accepted": error.accepted}
+    return {"error": {"code": status_of(error)[1], "message": str(error), **details}}

@@ -1,0 +1,290 @@
+"""`POST /predict`, from bytes to bytes, in the order in which it happens.
+
+A plain ASGI callable: a web framework's routing and validation would cost as much as the network.
+"""
+
+import asyncio
+import itertools
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+import numpy as np
+import orjson
+
+from server.engine.sequence import Call, Result
+from server.errors import (
+    RETRY_AFTER_SECONDS,
+    BodyTooLarge,
+    DeadlineExceeded,
+    InternalError,
+    InvalidRequest,
+    ServiceError,
+    UnsupportedMedia,
+    body_of,
+    status_of,
+)
+from server.metrics import REQUESTS
+from server.registry import Model
+from server.service import Service
+from server.tasks import Item, Parameters
+
+logger = logging.getLogger("server.predict")
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+LOOK_FOR_LEAVERS_AFTER = 0.05
+ENCODE_SECONDS_AT_A_TIME = 0.001
+LONGEST_TIMEOUT_MS = 24 * 3600 * 1000.0
+REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+
+
+class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """One input or a list of them; the answer's `outputs` have the same shape."""
+
+    inputs: Item | list[Item]
+    model: str | None = None
+    """A model's name or its task. May be left out where only one model takes such inputs."""
+    version: int | None = None
+    """Default: the highest."""
+    parameters: Parameters = Parameters()
+
+
+class ClientLeft(Exception):
+    """Nobody is left to answer."""
+
+
+decode = msgspec.json.Decoder(PredictRequest).decode
+
+
+class PredictEndpoint:
+    """The ASGI application behind `POST /predict`."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._prefix = secrets.token_hex(4)
+        self._numbers = itertools.count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        headers = dict(scope["headers"])
+        request_id = self._request_id(headers)
+        status, outcome, extra = 200, "ok", []
+        try:
+            check_headers(headers, self._service.settings.max_body_bytes)
+            body = await read_body(receive, self._service.settings.max_body_bytes)
+            content, timing = await self._predict(body, receive)
+            extra = [(b"server-timing", timing)]
+        except ClientLeft:
+            return
+        except Exception as problem:
+            error = self._named(problem, request_id)
+            status, outcome = status_of(error)
+            content = orjson.dumps(body_of(error))
+            extra = [(b"retry-after", b"%d" % RETRY_AFTER_SECONDS)] if status == 503 else []
+            REQUESTS.labels(error.model, outcome).inc()
+            self._log_failure(request_id, int(status), outcome, error)
+        if self._service.settings.access_log:
+            milliseconds = round((time.perf_counter() - started) * 1000, 3)
+            details = {"request_id": request_id.decode(), "status": int(status), "milliseconds": milliseconds}
+            logger.info("request", extra=details)
+        head = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(content)),
+            (b"x-request-id", request_id),
+            *extra,
+        ]
+        await send({"type": "http.response.start", "status": int(status), "headers": head})
+        await send({"type": "http.response.body", "body": content})
+
+    @staticmethod
+    def _named(problem: Exception, request_id: bytes) -> ServiceError:
+        """What is no error of ours is a defect: the log gets its traceback, the caller the id to ask about."""
+        if isinstance(problem, ServiceError):
+            return problem
+        logger.error("a defect", exc_info=problem, extra={"request_id": request_id.decode()})
+        return InternalError(f"the server failed on this request; its log says why, under {request_id.decode()}")
+
+    async def _predict(self, body: bytes, receive: Receive) -> tuple[bytes, bytes]:
+        """(JSON of the answer, value of Server-Timing)."""
+        request = parse(body)
+        items = request.inputs if isinstance(request.inputs, list) else [request.inputs]
+        model = self._find_model(request, items)
+        try:
+            parameters = model.task.check(request.parameters)
+            encoded = await self._encode(model, items, parameters, single=items is not request.inputs)
+            call = self._service.engine_of(model).submit(model.lane, encoded)
+            results = await self._wait(model, call, parameters, receive)
+        except ServiceError as error:
+            error.model = model.lane.name
+            raise
+        answers = [model.task.answer(result.outputs, parameters) for result in results]
+        outputs = answers if items is request.inputs else answers[0]
+        answer = {"model": model.name, "version": model.version, "outputs": outputs}
+        queue, compute = call.started - call.arrived, call.finished - call.started
+        timing = b"queue;dur=%.3f, compute;dur=%.3f" % (queue * 1000, compute * 1000)
+        return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY), timing
+
+    def _find_model(self, request: PredictRequest, items: list[Item]) -> Model:
+        most = self._service.settings.max_items
+        if not 1 <= len(items) <= most:
+            raise InvalidRequest(f"the list has {len(items)} inputs", "inputs", len(items), f"1 to {most} inputs")
+        for index, item in enumerate(items):
+            if type(item) is not type(items[0]):
+                accepted = "inputs of one kind: all texts, or all series"
+                raise InvalidRequest("the list mixes texts and series", f"inputs[{index}]", None, accepted)
+        timeout = request.parameters.timeout_ms
+        if timeout is not None and not 0 < timeout <= LONGEST_TIMEOUT_MS:
+            accepted = f"above 0, at most {LONGEST_TIMEOUT_MS:.0f} milliseconds"
+            raise InvalidRequest("timeout_ms is out of range", "parameters.timeout_ms", timeout, accepted)
+        return self._service.registry.find(request.model, request.version, type(items[0]))
+
+    @staticmethod
+    async def _encode(model: Model, items: list[Item], parameters: Parameters, single: bool) -> list[np.ndarray]:
+        if single:
+            return [model.task.encode(items[0], parameters, "inputs")]
+        encoded, since = [], time.monotonic()
+        for index, item in enumerate(items):
+            encoded.append(model.task.encode(item, parameters, f"inputs[{index}]"))
+            if time.monotonic() - since > ENCODE_SECONDS_AT_A_TIME:
+                await asyncio.sleep(0)
+                since = time.monotonic()
+        return encoded
+
+    async def _wait(self, model: Model, call: Call, parameters: Parameters, receive: Receive) -> list[Result]:
+        timeout_ms = parameters.timeout_ms or self._service.settings.timeout_ms
+        watch = Watch(call, model, timeout_ms, receive)
+        try:
+            return await call.future
+        except asyncio.CancelledError:
+            model.lane.abandon(call)
+            raise ClientLeft from None
+        except DeadlineExceeded:
+            model.lane.abandon(call)
+            raise
+        finally:
+            watch.stop()
+
+    def _request_id(self, headers: dict[bytes, bytes]) -> bytes:
+        given = headers.get(b"x-request-id")
+        if given is not None and REQUEST_ID.fullmatch(given):
+            return given
+        return b"%s-%x" % (self._prefix.encode(), next(self._numbers))
+
+    def _log_failure(self, request_id: bytes, status: int, code: str, error: ServiceError) -> None:
+        details = {"request_id": request_id.decode(), "status": status, "code": code, "field": error.field}
+        logger.log(logging.ERROR if status >= 500 else logging.INFO, str(error), extra=details)
+
+
+class Watch:
+    """Ends a call at its deadline, and abandons it when the caller leaves.
+
+    To look for a caller who left takes a task, so it begins only once an answer is late. One timer serves both.
+    """
+
+    def __init__(self, call: Call, model: Model, timeout_ms: float, receive: Receive) -> None:
+        self._call, self._model, self._timeout_ms, self._receive = call, model, timeout_ms, receive
+        self._loop = asyncio.get_running_loop()
+        self._listener: asyncio.Task | None = None
+        seconds = timeout_ms / 1000
+        first = min(seconds, LOOK_FOR_LEAVERS_AFTER)
+        self._left = seconds - first
+        self._timer = self._loop.call_later(first, self._late if self._left else self._expire)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+        if self._listener is not None:
+            self._listener.cancel()
+
+    def _late(self) -> None:
+        self._listener = self._loop.create_task(self._listen())
+        self._timer = self._loop.call_later(self._left, self._expire)
+
+    def _expire(self) -> None:
+        message = f"no answer within {self._timeout_ms:g} ms; allow more time with parameters.timeout_ms, or send less"
+        self._call.fail(DeadlineExceeded(message, "parameters.timeout_ms", self._timeout_ms))
+
+    async def _listen(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._model.lane.abandon(self._call)
+
+
+def check_headers(headers: dict[bytes, bytes], most: int) -> None:
+    """Refuses what is not JSON, and a body that says it is too large before a byte of it is read."""
+    media = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+    if media != b"application/json":
+        given = media.decode("latin-1") or None
+        message = "the body has to be JSON; send the header Content-Type: application/json"
+        raise UnsupportedMedia(message, "Content-Type", given, "application/json")
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > most:
+        raise _too_large(int(length), most)
+
+
+async def read_body(receive: Receive, most: int) -> bytes:
+    """The whole body, or BodyTooLarge as soon as it is longer than `most` bytes."""
+    message = await receive()
+    body = message.get("body", b"")
+    if message.get("more_body"):
+        parts, size = [body], len(body)
+        while message.get("more_body"):
+            message = await receive()
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > most:
+                raise _too_large(size, most)
+        body = b"".join(parts)
+    if message["type"] == "http.disconnect":
+        raise ClientLeft
+    if len(body) > most:
+        raise _too_large(len(body), most)
+    return body
+
+
+def _too_large(given: int, most: int) -> BodyTooLarge:
+    accepted = f"at most {most} bytes"
+    return BodyTooLarge(f"the body has {given} bytes or more; send fewer inputs in one request", None, given, accepted)
+
+
+def parse(body: bytes) -> PredictRequest:
+    """Raises InvalidRequest with the place in the body, what stood there and what may stand there."""
+    try:
+        return decode(body)
+    except msgspec.ValidationError as error:
+        raise _invalid(body, str(error)) from None
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"the body is not UTF-8 (byte {error.start} of a string)", None, None, "UTF-8") from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidRequest(f"the body is not valid JSON: {error}", None, None, "a JSON object") from None
+
+
+def _invalid(body: bytes, message: str) -> InvalidRequest:
+    """msgspec says ``Expected `X`, got `Y` - at `$.place` ``: the same for people and for programs."""
+    problem, _, place = message.partition(" - at `$")
+    field = place.rstrip("`").lstrip(".") or None
+    expected = re.match(r"Expected `(.*?)`", problem)
+    missing = re.match(r"Object missing required field `(.*)`", problem)
+    if missing:
+        field = f"{field}.{missing[1]}" if field else missing[1]
+    given = _given(body, field) if expected else None
+    return InvalidRequest(problem.replace("`", "'"), field, given, expected[1] if expected else None)
+
+
+def _given(body: bytes, field: str | None) -> Any:
+    """What stands at `field`, cut to a readable length; None if the rest of the body is broken."""
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    for key in re.findall(r"[^.\[\]]+", field or ""):
+        document = document[int(key)] if isinstance(document, list) else document[key]
+    text = msgspec.json.encode(document).decode()
+    return document if len(text) <= 100 else text[:100] + "…"

@@ -1,0 +1,106 @@
+"""Every setting, with its default and what speaks for another value.
+
+A flag (`--port 9000`) goes before an environment variable (`LSTM_PORT=9000`), and that before the TOML file that
+LSTM_CONFIG names (`port = 9000`; default: server.toml in the working directory, if there is one).
+"""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from models.manifest import Precision
+
+MODELS = Path(__file__).parent.parent / "models"
+
+
+class Settings(BaseSettings):
+    """Serves bundles over HTTP: POST /predict, and /docs for everything else."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LSTM_",
+        extra="forbid",
+        frozen=True,
+        protected_namespaces=(),
+        cli_prog_name="python -m server",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on. 0.0.0.0 opens the server to the network.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one and logs it.")
+    workers: int = Field(
+        1, ge=0, le=64, description="Processes, each with all models. 0: one for each core that the container may use."
+    )
+    models: Path = Field(MODELS, description="Folder of bundles: <name>/<version>/manifest.json.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="'auto' takes a GPU if CUDA really works; 'cuda' refuses to start without one."
+    )
+    precision: Precision | None = Field(
+        None, description="Load this precision of every model. By default each manifest names the best for the device."
+    )
+    threads: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Threads inside one run of a network. More than 1 pays only for hidden sizes above 512.",
+    )
+    slots: int = Field(
+        32,
+        ge=1,
+        le=1024,
+        description="Sequences that advance together. More raise throughput and memory, and the latency of each.",
+    )
+    chunk_steps: int = Field(
+        16,
+        ge=1,
+        description="Time steps between two chances to join a shared batch. Fewer: less waiting, more overhead.",
+    )
+    chunk_ms: float = Field(
+        1.0,
+        gt=0,
+        description="Longest predicted time of one chunk, in milliseconds: the time that a new request may wait for.",
+    )
+    stretch: float = Field(
+        4.0,
+        ge=0,
+        description="How much a sequence's own cost delays it against shorter ones. 0 is first come, first served.",
+    )
+    queue_limit: int = Field(
+        4096, ge=1, description="Sequences that may wait for one model before requests are refused with 503."
+    )
+    max_items: int = Field(256, ge=1, description="Most inputs in the list of one request.")
+    max_body_bytes: int = Field(4 * 2**20, ge=1024, description="Largest body of a request, in bytes.")
+    timeout_ms: float = Field(
+        10_000, gt=0, description="How long a request may take if it does not say so itself, in milliseconds."
+    )
+    drain_seconds: float = Field(
+        1.0, ge=0, description="After SIGTERM, how long requests are still taken while readiness already answers 503."
+    )
+    shutdown_seconds: float = Field(8.0, gt=0, description="How long accepted requests may take to finish after that.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
+    access_log: bool = Field(False, description="One line for each request. Costs a few per cent of throughput.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
+        file = TomlConfigSettingsSource(settings_cls, toml_file=os.environ.get("LSTM_CONFIG", "server.toml"))
+        return init_settings, env_settings, file
+
+
+def load(arguments: list[str]) -> Settings:
+    """Settings from the command line, the environment and the file. Raises pydantic.ValidationError; --help exits."""
+    cli: CliSettingsSource[Settings] = CliSettingsSource(Settings, cli_parse_args=arguments)
+    return Settings(_cli_settings_source=cli)  # type: ignore[call-arg]

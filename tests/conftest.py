@@ -1,0 +1,19 @@
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.processes import ServerProcess, serving
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ServerProcess]:
+    """One server with the shipped models, for all tests that leave it as it was."""
+    with serving() as process:
+        yield process
+
+
+@pytest.fixture
+def client(server: ServerProcess) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        yield client

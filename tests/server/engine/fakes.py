@@ -1,0 +1,49 @@
+"""A network whose answers can be worked out by hand, and calls that need no server."""
+
+import asyncio
+
+import numpy as np
+
+from server.engine.cost import CostModel
+from server.engine.lane import Shape
+from server.engine.scheduler import Policy
+
+SHAPE = Shape(np.array([7.0, 0.0], np.float32))
+"""State: a running sum that starts at 7, and the number of steps seen."""
+
+
+def answer(ids: np.ndarray, start: tuple[float, float] = (7.0, 0.0)) -> list[float]:
+    """What SummingBackend must answer for the whole sequence: [sum, steps], exact in float32 for small integers."""
+    return [start[0] + float(np.sum(ids)), start[1] + len(ids)]
+
+
+class SummingBackend:
+    """Adds up each row's valid inputs; remembers the shapes it was called with; fails when it meets id 666."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, int]] = []
+
+    def run(self, inputs: np.ndarray, lengths: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self.calls.append((inputs.shape[0], inputs.shape[1]))
+        valid = np.arange(inputs.shape[1]) < lengths[:, None]
+        if (inputs[valid] == 666).any():
+            raise RuntimeError("id 666")
+        assert (lengths >= 1).all(), "a row without a step"
+        sums = np.where(valid, inputs, 0).sum(1)
+        next_state = np.stack([state[:, 0] + sums, state[:, 1] + lengths], 1).astype(np.float32)
+        return next_state.copy(), next_state
+
+
+def cost(slots: int, overhead: float = 1e-4, step: float = 1e-5) -> CostModel:
+    """A run costs `overhead`, and `step` for each time step, however many rows there are."""
+    return CostModel(overhead, np.full(slots + 1, step))
+
+
+def policy(slots: int = 4, chunk_steps: int = 8, chunk_seconds: float = 1.0, stretch: float = 4.0) -> Policy:
+    return Policy(slots, chunk_steps, chunk_seconds, stretch)
+
+
+async def settle(turns: int = 20) -> None:
+    """Lets the engine's task and everything that it woke have their turns."""
+    for _ in range(turns):
+        await asyncio.sleep(0)

@@ -1,0 +1,230 @@
+"""The engine with a network whose answers are known: whatever the company, everybody gets their own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.engine.engine import Engine
+from server.engine.lane import ChunkedLane, Lane, PaddedLane, Shape
+from server.errors import Draining, InferenceFailed, Overloaded
+from tests.server.engine.fakes import SHAPE, SummingBackend, answer, cost, policy, settle
+
+lengths = st.lists(st.integers(1, 60), min_size=1, max_size=40)
+KINDS = [ChunkedLane, PaddedLane]
+
+
+def make_lane(kind: type[Lane] = ChunkedLane, shape: Shape = SHAPE, name: str = "sum/1", **chosen) -> Lane:
+    chosen = policy(**chosen)
+    return kind(name, SummingBackend(), shape, cost(chosen.slots), chosen)
+
+
+@asynccontextmanager
+async def running(*lanes: Lane, inline: bool = True, queue_limit: int = 1000) -> AsyncIterator[Engine]:
+    engine = Engine(queue_limit, inline)
+    for lane in lanes:
+        engine.add(lane)
+    engine.start()
+    yield engine
+    await engine.drain()
+
+
+def sequences(sizes: list[int]) -> list[np.ndarray]:
+    return [np.arange(size, dtype=np.int64) % 50 + index for index, size in enumerate(sizes)]
+
+
+@pytest.mark.parametrize("inline", [True, False], ids=["inline", "thread"])
+@pytest.mark.parametrize("kind", KINDS)
+@given(lengths, st.integers(1, 5), st.integers(1, 20))
+@settings(deadline=None, max_examples=30)
+def test_everybody_gets_the_answer_to_their_own_question(kind, inline, sizes, slots, chunk):
+    async def main() -> None:
+        lane = make_lane(kind, slots=slots, chunk_steps=chunk)
+        async with running(lane, inline=inline) as engine:
+            questions = sequences(sizes)
+            calls = []
+            for question in questions:
+                calls.append(engine.submit(lane, [question]))
+                await asyncio.sleep(0)
+            for question, call in zip(questions, calls, strict=True):
+                (result,) = await call.future
+                assert result.outputs.tolist() == answer(question)
+        assert max(rows for rows, _ in lane.backend.calls) <= slots
+        assert lane.idle
+
+    asyncio.run(main())
+
+
+@given(lengths, st.sets(st.integers(0, 39)))
+@settings(deadline=None, max_examples=50)
+def test_callers_who_leave_disturb_nobody(sizes, leavers):
+    async def main() -> None:
+        lane = make_lane(slots=3, chunk_steps=5)
+        async with running(lane) as engine:
+            questions = sequences(sizes)
+            calls = [engine.submit(lane, [question]) for question in questions]
+            for index in sorted(leavers):
+                await asyncio.sleep(0)
+                if index < len(calls) and not calls[index].done:
+                    lane.abandon(calls[index])
+            for question, call in zip(questions, calls, strict=True):
+                if not call.future.cancelled():
+                    assert (await call.future)[0].outputs.tolist() == answer(question)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_list_is_answered_in_its_order(kind):
+    async def main() -> None:
+        lane = make_lane(kind)
+        async with running(lane) as engine:
+            questions = sequences([30, 1, 12, 7, 50, 2])
+            results = await engine.submit(lane, questions).future
+            assert [result.outputs.tolist() for result in results] == [answer(question) for question in questions]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_failing_batch_answers_those_in_it_and_nobody_else(kind):
+    async def main() -> None:
+        lane = make_lane(kind, slots=2)
+        async with running(lane) as engine:
+            good, bad = np.arange(3), np.array([1, 666, 3])
+            before = engine.submit(lane, [good])
+            await before.future
+            failed = engine.submit(lane, [bad])
+            with pytest.raises(InferenceFailed):
+                await failed.future
+            after = engine.submit(lane, [good])
+            assert (await after.future)[0].outputs.tolist() == answer(good)
+            assert engine.alive
+
+    asyncio.run(main())
+
+
+def test_a_call_with_one_failing_sequence_fails_once_and_its_others_are_skipped():
+    async def main() -> None:
+        lane = make_lane(slots=1)
+        async with running(lane) as engine:
+            call = engine.submit(lane, [np.array([666]), *sequences([5, 5, 5])])
+            with pytest.raises(InferenceFailed):
+                await call.future
+            await settle()
+            assert len(lane.backend.calls) == 1
+
+    asyncio.run(main())
+
+
+def test_state_goes_in_and_comes_out_at_any_cut():
+    async def main() -> None:
+        lane = make_lane()
+        async with running(lane) as engine:
+            question = np.arange(33)
+            (head,) = await engine.submit(lane, [question[:20]], return_state=True).future
+            (tail,) = await engine.submit(lane, [question[20:]], [head.state], return_state=True).future
+            (whole,) = await engine.submit(lane, [question], return_state=True).future
+            assert tail.outputs.tolist() == whole.outputs.tolist()
+            assert tail.state.tolist() == whole.state.tolist()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_per_step_outputs_are_put_together_again(kind):
+    class PerStep(SummingBackend):
+        def run(self, inputs, lengths, state):
+            _, next_state = super().run(inputs, lengths, state)
+            return inputs[..., None].astype(np.float32) * 2, next_state
+
+    async def main() -> None:
+        shape = Shape(SHAPE.initial_state, per_step=True)
+        lane = kind("double/1", PerStep(), shape, cost(4), policy(chunk_steps=3))
+        async with running(lane) as engine:
+            questions = sequences([10, 1, 4])
+            results = await engine.submit(lane, questions).future
+            for question, result in zip(questions, results, strict=True):
+                assert result.outputs[:, 0].tolist() == (question * 2).tolist()
+
+    asyncio.run(main())
+
+
+def test_a_long_sequence_does_not_hold_up_short_ones_and_does_not_starve():
+    async def main() -> None:
+        lane = make_lane(slots=2, chunk_steps=4)
+        order: list[str] = []
+        async with running(lane) as engine:
+            long = engine.submit(lane, [np.ones(400, np.int64)])
+            long.future.add_done_callback(lambda _: order.append("long"))
+            for index in range(200):
+                short = engine.submit(lane, [np.ones(4, np.int64)])
+                short.future.add_done_callback(lambda _: order.append("short"))
+                if index % 2:
+                    await asyncio.sleep(0)
+            await long.future
+        assert order.index("long") > 50
+        assert len(order) == 201
+
+    asyncio.run(main())
+
+
+def test_the_queue_limit_refuses_by_name_and_takes_again_later():
+    async def main() -> None:
+        lane = make_lane(slots=1)
+        async with running(lane, queue_limit=3) as engine:
+            calls = [engine.submit(lane, [np.ones(5, np.int64)]) for _ in range(3)]
+            with pytest.raises(Overloaded) as refused:
+                engine.submit(lane, [np.ones(5, np.int64)])
+            assert "at most 3" in refused.value.accepted
+            await asyncio.gather(*(call.future for call in calls))
+            await engine.submit(lane, [np.ones(5, np.int64)]).future
+
+    asyncio.run(main())
+
+
+def test_draining_refuses_new_calls_and_answers_the_accepted_ones():
+    async def main() -> None:
+        lane = make_lane(slots=1)
+        async with running(lane) as engine:
+            calls = [engine.submit(lane, [question]) for question in sequences([9, 9, 9])]
+            draining = asyncio.create_task(engine.drain())
+            await asyncio.sleep(0)
+            with pytest.raises(Draining):
+                engine.submit(lane, [np.ones(1, np.int64)])
+            await draining
+            assert all(call.future.done() and not call.future.exception() for call in calls)
+
+    asyncio.run(main())
+
+
+def test_two_lanes_share_the_time_and_not_the_number_of_batches():
+    """The dear lane's batch is predicted to cost ten times as much, so the cheap one runs about ten times as often."""
+
+    async def main() -> None:
+        cheap = ChunkedLane("cheap/1", SummingBackend(), SHAPE, cost(1, 0.0, 1e-4), policy(slots=1, chunk_steps=10))
+        dear = ChunkedLane("dear/1", SummingBackend(), SHAPE, cost(1, 0.0, 1e-3), policy(slots=1, chunk_steps=10))
+        for lane in (cheap, dear):
+            lane.policy = policy(slots=1, chunk_seconds=10 * lane.cost.step_seconds[1])
+        async with running(cheap, dear) as engine:
+            engine.submit(dear, [np.ones(1000, np.int64)])
+            await engine.submit(cheap, [np.ones(1000, np.int64)]).future
+            assert 8 <= len(dear.backend.calls) <= 12
+
+    asyncio.run(main())
+
+
+def test_an_idle_engine_starts_at_once_and_alone():
+    async def main() -> None:
+        lane = make_lane()
+        async with running(lane) as engine:
+            call = engine.submit(lane, [np.arange(3)])
+            await settle(3)
+            assert call.done
+            assert lane.backend.calls == [(1, 3)]
+
+    asyncio.run(main())

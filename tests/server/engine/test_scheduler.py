@@ -1,0 +1,113 @@
+import asyncio
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.engine.cost import CostModel, measure
+from server.engine.scheduler import Policy, WaitingQueue, chunk_length, padded_batch, virtual_deadline
+from server.engine.sequence import Call, Sequence
+from tests.server.engine.fakes import cost, policy
+
+steps = st.integers(1, 2000)
+
+
+@pytest.fixture
+def loop():
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def sequence(loop: asyncio.AbstractEventLoop, length: int, arrived: float = 0.0) -> Sequence:
+    return Sequence(Call(loop, 1, arrived), 0, np.zeros(length, np.int64))
+
+
+@given(st.lists(st.integers(1, 500), min_size=1, max_size=32), st.integers(1, 64), st.floats(1e-4, 1e-2))
+def test_a_chunk_is_never_longer_than_any_of_its_bounds(remaining, chunk_steps, budget):
+    rows = np.array(remaining)
+    costs = cost(32)
+    length = chunk_length(rows, 1, costs, Policy(32, chunk_steps, budget))
+    assert 1 <= length <= max(remaining)
+    assert len(remaining) == 1 or length <= chunk_steps
+    assert length == 1 or costs.seconds(len(remaining), length) <= budget * (1 + 1e-9)
+
+
+def test_a_first_chunk_is_as_long_as_the_network_needs():
+    assert chunk_length(np.array([200, 10]), 168, cost(4), policy()) == 168
+
+
+def test_a_sequence_alone_runs_as_far_as_the_time_budget_goes():
+    assert chunk_length(np.array([500]), 1, cost(4), policy(chunk_seconds=0.0021)) == 200
+    assert chunk_length(np.array([500, 500]), 1, cost(4), policy(chunk_seconds=0.0021)) == 8
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), max_size=50))
+def test_the_queue_gives_back_in_the_order_of_virtual_deadlines(items):
+    loop = asyncio.new_event_loop()
+    queue = WaitingQueue()
+    deadlines = [virtual_deadline(arrived, seconds, 4.0) for arrived, seconds in items]
+    for deadline in deadlines:
+        item = sequence(loop, 1)
+        item.pieces = deadline  # the property under test is visible from outside only through a mark
+        queue.push(item, deadline)
+    assert [item.pieces for item in queue.take(len(items) + 1)] == sorted(deadlines)
+    loop.close()
+
+
+def test_equal_deadlines_are_first_come_first_served(loop):
+    queue = WaitingQueue()
+    first, second = sequence(loop, 1), sequence(loop, 1)
+    queue.push(first, 1.0)
+    queue.push(second, 1.0)
+    assert queue.take(2) == [first, second]
+
+
+def test_a_long_sequence_is_overtaken_only_for_a_bounded_time():
+    """It costs 1 s more, so with stretch 4 whoever arrives 4 s later, or after that, stands behind it."""
+    long = virtual_deadline(0.0, 1.5, 4.0)
+    assert virtual_deadline(3.9, 0.5, 4.0) < long
+    assert virtual_deadline(4.1, 0.5, 4.0) > long
+
+
+def test_sequences_whose_caller_left_are_skipped_and_forgotten(loop):
+    queue = WaitingQueue()
+    items = [sequence(loop, 1) for _ in range(5)]
+    for place, item in enumerate(items):
+        queue.push(item, place)
+    items[0].call.future.cancel()
+    items[3].call.future.cancel()
+    queue.drop_done()
+    assert len(queue) == 3
+    items[1].call.future.cancel()
+    assert queue.take(9) == [items[2], items[4]]
+
+
+@given(st.lists(steps, min_size=1, max_size=64), st.integers(1, 32))
+def test_a_padded_batch_holds_the_head_and_loses_nobody(lengths, slots):
+    loop = asyncio.new_event_loop()
+    window = [sequence(loop, length) for length in lengths]
+    chosen, left = padded_batch(window, slots, cost(slots))
+    assert chosen[0] is window[0]
+    assert len(chosen) <= slots
+    assert {id(item) for item in chosen + left} == {id(item) for item in window}
+    assert len(chosen) + len(left) == len(window)
+    loop.close()
+
+
+def test_a_padded_batch_leaves_out_what_would_make_it_dearer(loop):
+    """Rows cost time in proportion, so a long row beside short ones is mostly padding."""
+    proportional = CostModel(1e-5, np.arange(9) * 1e-5)
+    short, long = [sequence(loop, 10) for _ in range(3)], sequence(loop, 1000)
+    chosen, left = padded_batch([short[0], long, *short[1:]], 8, proportional)
+    assert chosen == short
+    assert left == [long]
+
+
+def test_the_cost_model_finds_what_it_was_measured_on():
+    found = measure(lambda batch, length: 1e-4 + length * (1e-6 + batch * 1e-6), 32, 1, 17)
+    assert found.overhead == pytest.approx(1e-4)
+    assert found.seconds(8, 100) == pytest.approx(1e-4 + 100 * 9e-6)
+    assert found.steps_within(8, 1e-3) == 100
+    assert found.seconds_alone(32) == pytest.approx(33e-6)

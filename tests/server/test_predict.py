@@ -1,0 +1,265 @@
+"""What a caller sees: right answers, and for everything else an error of one shape."""
+
+import json
+import random
+import socket
+import time
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.server.inputs import series
+
+HOURLY = series(random.Random(0), 168)
+STOCK = series(random.Random(1), 60)
+JSON = {"content-type": "application/json"}
+
+
+def predict(client: httpx.Client, **body) -> httpx.Response:
+    return client.post("/predict", json=body)
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("I loved every minute of it, a wonderful film.", "positive"),
+        ("What a terrible waste of time and money.", "negative"),
+        ("房间很干净，服务也很好，下次还会来。", "positive"),
+        ("质量太差了，非常失望，不推荐。", "negative"),
+    ],
+)
+def test_sentiment_of_plain_sentences(client, text, label):
+    answer = predict(client, model="sentiment", inputs=text).json()
+    assert answer["model"] == "sentiment"
+    output = answer["outputs"]
+    assert output["label"] == label
+    assert output["score"] == output["probabilities"][label] > 0.5
+    assert sum(output["probabilities"].values()) == pytest.approx(1, abs=1e-6)
+
+
+def test_one_in_one_out_a_list_in_a_list_out(client):
+    assert isinstance(predict(client, inputs="good").json()["outputs"], dict)
+    assert [type(output) for output in predict(client, inputs=["good"]).json()["outputs"]] == [dict]
+    assert len(predict(client, inputs=["good", "bad", "好"]).json()["outputs"]) == 3
+
+
+@pytest.mark.parametrize(("model", "given", "horizon"), [("forecast-hourly", HOURLY, 24), ("forecast-stock", STOCK, 5)])
+def test_a_forecast_has_ordered_quantiles_around_its_median(client, model, given, horizon):
+    output = predict(client, model=model, inputs=given).json()["outputs"]
+    assert set(output["quantiles"]) == {"0.1", "0.5", "0.9"}
+    assert output["median"] == output["quantiles"]["0.5"]
+    assert len(output["median"]) == horizon
+    for low, middle, high in zip(*(output["quantiles"][level] for level in ("0.1", "0.5", "0.9")), strict=True):
+        assert low <= middle <= high
+
+
+def test_a_shorter_horizon_is_the_beginning_of_a_longer_one(client):
+    def ask(horizon: int) -> list[float]:
+        answer = predict(client, model="forecast-hourly", inputs=HOURLY, parameters={"horizon": horizon})
+        return answer.json()["outputs"]["median"]
+
+    assert ask(48)[:6] == ask(6)
+
+
+def test_only_the_quantiles_that_were_asked_for_come_back(client):
+    parameters = {"quantiles": [0.9]}
+    output = predict(client, model="forecast-hourly", inputs=HOURLY, parameters=parameters).json()["outputs"]
+    assert list(output["quantiles"]) == ["0.9"]
+
+
+def test_a_model_may_be_named_by_its_task_or_left_out_where_only_one_fits(client):
+    expected = predict(client, model="sentiment", version=1, inputs="good").content
+    assert predict(client, inputs="good").content == expected
+    assert predict(client, model="text-classification", inputs="good").content == expected
+
+
+def test_the_time_in_queue_and_in_compute_is_told(client):
+    timing = predict(client, inputs="good").headers["server-timing"]
+    parts = dict(part.strip().split(";dur=") for part in timing.split(","))
+    assert float(parts["queue"]) >= 0
+    assert float(parts["compute"]) > 0
+
+
+def test_a_request_id_comes_back_or_is_made_up(client):
+    sent = client.post("/predict", json={"inputs": "good"}, headers={"x-request-id": "mine-1"})
+    assert sent.headers["x-request-id"] == "mine-1"
+    made = [predict(client, inputs="good").headers["x-request-id"] for _ in range(2)]
+    assert len(set(made)) == 2
+    hostile = client.post("/predict", json={"inputs": "good"}, headers={"x-request-id": "a b\tc"})
+    assert hostile.headers["x-request-id"] != "a b\tc"
+
+
+def test_a_failure_is_one_log_line_with_its_request_id(server, client):
+    client.post("/predict", json={"inputs": 3}, headers={"x-request-id": "find-me"})
+    client.post("/predict", json={"inputs": 3}, headers={"x-request-id": "after-it"})
+    while not any(line.get("request_id") == "after-it" for line in server.log):
+        time.sleep(0.01)
+    lines = [line for line in server.log if line.get("request_id") == "find-me"]
+    assert len(lines) == 1
+    assert lines[0]["status"] == 422
+    assert lines[0]["field"] == "inputs"
+
+
+WRONG = {
+    "unknown model": ({"model": "nope", "inputs": "a"}, 404, "model", "sentiment"),
+    "unknown version": ({"model": "sentiment", "version": 99, "inputs": "a"}, 404, "version", "1"),
+    "no inputs": ({"model": "sentiment"}, 422, "inputs", None),
+    "inputs of a wrong type": ({"inputs": 3}, 422, "inputs", None),
+    "null": ({"inputs": None}, 422, "inputs", None),
+    "an empty list": ({"inputs": []}, 422, "inputs", "1 to"),
+    "too long a list": ({"inputs": ["a"] * 257}, 422, "inputs", "256"),
+    "a mixed list": ({"inputs": ["a", HOURLY]}, 422, "inputs[1]", None),
+    "a number among texts": ({"inputs": ["a", 7]}, 422, "inputs[1]", None),
+    "an empty text": ({"inputs": ""}, 422, "inputs", None),
+    "white space": ({"inputs": ["good", " \n\t"]}, 422, "inputs[1]", None),
+    "a long text": ({"inputs": "good " * 5000}, 422, "inputs", "at most"),
+    "text for a forecast": ({"model": "forecast-hourly", "inputs": "a"}, 422, "inputs", "values"),
+    "a series for sentiment": ({"model": "sentiment", "inputs": HOURLY}, 422, "inputs", "a text"),
+    "a series without a model": ({"inputs": HOURLY}, 422, "model", "forecast-hourly"),
+    "too short a series": ({"model": "forecast-hourly", "inputs": {"values": [1.0] * 10}}, 422, "inputs.values", "168"),
+    "too short a stock": ({"model": "forecast-stock", "inputs": [STOCK, {"values": [1.0]}]}, 422, "inputs[1].values", "60"),
+    "a text in a series": ({"model": "forecast-hourly", "inputs": {"values": [1, "2"]}}, 422, "inputs.values[1]", None),
+    "null in a series": ({"model": "forecast-hourly", "inputs": {"values": [None]}}, 422, "inputs.values[0]", None),
+    "true in a series": ({"model": "forecast-hourly", "inputs": {"values": [True]}}, 422, "inputs.values[0]", None),
+    "a nested series": ({"model": "forecast-hourly", "inputs": {"values": [[1.0, 2.0]] * 200}}, 422, "inputs.values", None),
+    "a ragged series": ({"model": "forecast-hourly", "inputs": {"values": [1.0, [2.0]] * 200}}, 422, "inputs.values", None),
+    "too large a value": ({"model": "forecast-hourly", "inputs": {"values": [1e39] * 200}}, 422, "inputs.values[0]", "3.4e38"),
+    "an untrained horizon": ({"model": "forecast-hourly", "inputs": HOURLY, "parameters": {"horizon": 49}}, 422, "parameters.horizon", "48"),
+    "horizon 0": ({"model": "forecast-hourly", "inputs": HOURLY, "parameters": {"horizon": 0}}, 422, "parameters.horizon", "1 to"),
+    "an untrained quantile": ({"model": "forecast-hourly", "inputs": HOURLY, "parameters": {"quantiles": [0.5, 0.25]}}, 422, "parameters.quantiles[1]", "0.1"),
+    "a horizon for text": ({"inputs": "a", "parameters": {"horizon": 3}}, 422, "parameters.horizon", None),
+    "truncate for a series": ({"model": "forecast-hourly", "inputs": HOURLY, "parameters": {"truncate": True}}, 422, "parameters.truncate", None),
+    "an unknown parameter": ({"inputs": "a", "parameters": {"temperature": 1}}, 422, "parameters", None),
+    "a negative timeout": ({"inputs": "a", "parameters": {"timeout_ms": -1}}, 422, "parameters.timeout_ms", None),
+    "an endless timeout": ({"inputs": "a", "parameters": {"timeout_ms": 1e30}}, 422, "parameters.timeout_ms", None),
+    "a list as the body": ([1], 422, None, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_is_named(client, case):
+    body, status, field, accepted = WRONG[case]
+    answer = client.post("/predict", json=body)
+    error = check_error(answer, status)
+    assert error["field"] == field
+    if accepted is not None:
+        assert accepted in json.dumps(error["accepted"])
+
+
+RAW = {
+    "nothing": b"",
+    "broken JSON": b'{"inputs": "a"',
+    "trailing bytes": b'{"inputs": "a"} x',
+    "NaN": b'{"model": "forecast-hourly", "inputs": {"values": [NaN]}}',
+    "infinity": b'{"model": "forecast-hourly", "inputs": {"values": [Infinity]}}',
+    "more than float64": b'{"model": "forecast-hourly", "inputs": {"values": [1e999]}}',
+    "a lone surrogate": b'{"inputs": "\\ud800"}',
+    "a lone low surrogate": b'{"inputs": "a \\udc00 b"}',
+    "invalid UTF-8": b'{"inputs": "\xff\xfe"}',
+    "UTF-16": '{"inputs": "a"}'.encode("utf-16"),
+    "deep nesting": b"[" * 100_000,
+    "deep nesting in a field": b'{"inputs": ' + b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("case", RAW)
+def test_bytes_that_are_no_request(client, case):
+    check_error(client.post("/predict", content=RAW[case], headers=JSON), 422)
+
+
+def check_error(answer: httpx.Response, status: int) -> dict:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    error = answer.json()["error"]
+    assert set(error) == {"code", "message", "field", "given", "accepted"}
+    assert "Traceback" not in answer.text
+    assert "/" not in (error["message"].replace("application/json", ""))
+    return error
+
+
+@pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_another_content_type_is_refused(client, media):
+    error = check_error(client.post("/predict", content=b"{}", headers={"content-type": media}), 415)
+    assert error["accepted"] == "application/json"
+
+
+def test_a_content_type_may_have_parameters(client):
+    headers = {"content-type": "Application/JSON; charset=utf-8"}
+    assert client.post("/predict", content=b'{"inputs": "good"}', headers=headers).status_code == 200
+
+
+def test_a_long_text_is_cut_when_that_is_asked_for(client):
+    for text in ("good " * 5000, "x" * 300_000):
+        assert predict(client, inputs=text, parameters={"truncate": True}).status_code == 200
+
+
+@pytest.mark.parametrize("text", ["🙂🙃", "é\u0301", "\u202eabc", "a\x00b", "\ufeff好", "𠀀𠀁", "👩‍👩‍👧"])
+def test_any_unicode_text_is_answered(client, text):
+    assert predict(client, inputs=text).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "values", [[0.0] * 200, [5.0] * 200, [3e38] * 200, [-1e-30] * 200, [1e9 + i for i in range(200)]]
+)
+def test_any_finite_series_is_answered_with_finite_numbers(client, values):
+    answer = predict(client, model="forecast-hourly", inputs={"values": values})
+    assert answer.status_code == 200
+    assert None not in answer.json()["outputs"]["median"]
+
+
+def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_read(server):
+    answer = raw(
+        server.url,
+        b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99999999\r\n\r\n",
+    )
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
+def test_a_body_that_does_not_say_how_large_it_is_is_counted(client):
+    def chunks():
+        yield b'{"inputs": "'
+        for _ in range(80):
+            yield b"a" * 65536
+        yield b'"}'
+
+    try:
+        check_error(client.post("/predict", content=chunks(), headers=JSON), 413)
+    except (httpx.WriteError, httpx.RemoteProtocolError):
+        pytest.fail("the connection was closed before the answer could be read")
+
+
+def raw(url: str, request: bytes) -> bytes:
+    place = urlsplit(url)
+    with socket.create_connection((place.hostname, place.port), timeout=10) as connection:
+        connection.sendall(request)
+        return connection.recv(65536)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
+def test_another_method_is_told_which_one_to_use(client, method):
+    answer = client.request(method, "/predict")
+    check_error(answer, 405)
+    assert answer.headers["allow"] == "POST"
+
+
+def test_a_deadline_that_passes_is_504_and_the_server_goes_on(client):
+    texts = ["good " * 150] * 256
+    error = check_error(predict(client, inputs=texts, parameters={"timeout_ms": 0.01}), 504)
+    assert error["field"] == "parameters.timeout_ms"
+    assert predict(client, inputs="good").status_code == 200
+
+
+def test_callers_who_leave_disturb_nobody(server, client):
+    body = json.dumps({"inputs": ["good " * 150] * 256}).encode()
+    head = f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    place = urlsplit(server.url)
+    for _ in range(20):
+        with socket.create_connection((place.hostname, place.port)) as connection:
+            connection.sendall(head.encode() + body)
+    assert predict(client, inputs="good").status_code == 200
+
+
+def test_garbage_on_the_socket_disturbs_nobody(server, client):
+    assert b"400" in raw(server.url, b"\x16\x03\x01\x02\x00 nonsense\r\n\r\n")
+    assert predict(client, inputs="good").status_code == 200

@@ -1,0 +1,153 @@
+"""The process: how it starts, what it refuses, how it stops."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from tests.processes import ROOT, ServerProcess, serving
+
+
+async def under_load_until_it_stops(server: ServerProcess) -> tuple[list[httpx.Response], list[int]]:
+    """(all answers, what readiness said) while SIGTERM comes in the middle.
+
+    The eight callers behave as behind a load balancer: once readiness is off, each sends one last request. These last
+    ones take together longer than the drain delay, so the sockets close while they are being computed.
+    """
+    answers: list[httpx.Response] = []
+    readiness: list[int] = []
+    body, last = {"inputs": ["good " * 60] * 16}, {"inputs": ["good " * 200] * 256}
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        while 503 not in readiness:
+            answers.append(await client.post("/predict", json=body))
+        answers.append(await client.post("/predict", json=last))
+
+    async def look(client: httpx.AsyncClient) -> None:
+        while 503 not in readiness:
+            readiness.append((await client.get("/health/ready")).status_code)
+            await asyncio.sleep(0.02)
+
+    async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+        tasks = [asyncio.create_task(ask(client)) for _ in range(8)] + [asyncio.create_task(look(client))]
+        await asyncio.sleep(0.5)
+        server.terminate()
+        await asyncio.gather(*tasks)
+    return answers, readiness
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigterm_turns_readiness_off_finishes_what_was_accepted_and_exits_with_0(workers):
+    with serving("--workers", workers, "--drain-seconds", "0.5") as server:
+        answers, readiness = asyncio.run(under_load_until_it_stops(server))
+        assert server.wait(15) == 0
+        assert {answer.status_code for answer in answers} == {200}
+        assert len(answers) > 16
+        assert readiness[0] == 200
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{server.url}/health/live")
+
+
+def test_a_second_signal_stops_without_waiting():
+    with serving("--drain-seconds", "60") as server:
+        server.terminate()
+        time.sleep(0.3)
+        server.terminate()
+        assert server.wait(15) == 0
+
+
+def test_a_worker_that_dies_gets_a_successor():
+    with serving("--workers", "2") as server:
+        children = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=True)
+        victim = int(children.stdout.split()[0])
+        os.kill(victim, signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and len(server.logged("Application startup complete.")) < 3:
+            time.sleep(0.1)
+        assert len(server.logged("Application startup complete.")) == 3
+        assert server.logged("a worker died, another takes its place")[0]["pid"] == victim
+        for _ in range(10):
+            assert httpx.post(f"{server.url}/predict", json={"inputs": "good"}).status_code == 200
+
+
+def refusal(*flags: str, **environment: str) -> str:
+    """What a server says that does not start."""
+    command = [sys.executable, "-m", "server", "--port", "0", *flags]
+    result = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+def test_cuda_without_cuda_is_refused_in_one_sentence():
+    lines = [json.loads(line) for line in refusal("--device", "cuda").splitlines() if line.startswith("{")]
+    first = next(line for line in lines if line["level"] == "error")
+    assert first["message"].startswith("device is 'cuda', but ")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_folder_without_bundles_is_refused(tmp_path, workers):
+    assert "no bundles" in refusal("--models", str(tmp_path), "--workers", workers)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--port", "70000"), "--port"),
+        (("--slots", "many"), "--slots"),
+        (("--device", "tpu"), "--device"),
+        (("--nonsense", "1"), "nonsense"),
+    ],
+)
+def test_a_wrong_flag_is_named(flags, said):
+    assert said in refusal(*flags)
+
+
+def test_a_changed_byte_is_refused_by_the_name_of_its_file(tmp_path):
+    folder = tmp_path / "sentiment" / "1"
+    shutil.copytree(ROOT / "models" / "sentiment" / "1", folder)
+    file = next(folder.glob("*int8*"))
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    said = refusal("--models", str(tmp_path))
+    assert file.name in said
+    assert "sha256" in said
+
+
+def test_an_occupied_port_is_refused_in_one_sentence(server):
+    said = refusal("--port", server.url.rsplit(":", 1)[1])
+    assert "in use" in said
+
+
+def test_settings_come_from_flags_before_environment_before_file(tmp_path):
+    (tmp_path / "server.toml").write_text('slots = 5\nchunk_steps = 6\nlog_level = "warning"\n')
+    program = "import sys; from server.settings import load; s = load(sys.argv[1:]); print(s.slots, s.chunk_steps, s.log_level)"
+    command = [sys.executable, "-c", program, "--slots", "7"]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "LSTM_CHUNK_STEPS": "8", "LSTM_SLOTS": "9"}
+    result = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["7", "8", "warning"]
+
+
+def test_help_shows_every_setting_with_its_default():
+    from server.settings import Settings
+
+    command = [sys.executable, "-m", "server", "--help"]
+    text = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in Settings.model_fields:
+        assert f"--{name.replace('_', '-')}" in text
+
+
+def test_the_server_never_imports_torch_or_onnx():
+    program = "import sys, server.run, server.app; print([m for m in ('torch', 'onnx', 'training', 'exporter') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
