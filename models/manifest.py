@@ -101,7 +101,8 @@ class PrecisionFile(_Part):
     """How many nodes of each operator type the graph has."""
     devices: tuple[Device, ...]
     parity: float
-    """Largest absolute difference of the outputs to eager PyTorch in float32 (for int8: the quantization error)."""
+    """Largest difference of the outputs to eager PyTorch in float32 (for int8: the quantization error), by the largest
+    output of the same sequence where that is above 1."""
     invariance: Invariance
     validation: dict[str, float]
     test: dict[str, float]

@@ -10,6 +10,9 @@ import onnxruntime
 
 from models.manifest import Device
 
+ERROR = 3
+"""The least severe line that the runtime logs."""
+
 PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -31,6 +34,7 @@ class OnnxBackend:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        options.log_severity_level = ERROR
         self.device = device
         self.session = onnxruntime.InferenceSession(path, options, providers=_providers(device))
         self._names = {node.name for node in self.session.get_inputs()}

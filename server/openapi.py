@@ -35,7 +35,8 @@ def operation(service: Service, template: str = "#/components/schemas/{name}") -
     (body,), schemas = msgspec.json.schema_components([PredictRequest], ref_template=template)
     schemas |= {"Prediction": PREDICTION, "Error": ERROR}
     failed = {"application/json": {"schema": {"$ref": template.format(name="Error")}}}
-    answered = {"application/json": {"schema": {"$ref": template.format(name="Prediction")}}}
+    shown = {title: {"value": answer} for title, answer in ANSWERS.items()}
+    answered = {"application/json": {"schema": {"$ref": template.format(name="Prediction")}, "examples": shown}}
     return {
         "tags": ["predict"],
         "operationId": "predict",
@@ -55,12 +56,25 @@ def operation(service: Service, template: str = "#/components/schemas/{name}") -
 def examples(service: Service) -> dict[str, Any]:
     """Bodies that work when pasted, for the models that are loaded."""
     found: dict[str, Any] = {}
-    for model in service.registry.latest():
+    for model in sorted(service.registry.latest(), key=lambda model: model.task.accepts is not str):
         for title, inputs, parameters in model.task.examples():
             body = {"model": model.name, "inputs": inputs} | ({"parameters": parameters} if parameters else {})
             found[f"{model.name}: {title}"] = {"value": body}
     return found
 
+
+ANSWERS = {
+    "a text": {
+        "model": "sentiment",
+        "version": 1,
+        "outputs": {"label": "positive", "score": 0.9, "probabilities": {"negative": 0.1, "positive": 0.9}},
+    },
+    "a series": {
+        "model": "forecast-stock",
+        "version": 1,
+        "outputs": {"median": [10.1, 10.2], "quantiles": {"0.1": [9.8, 9.7], "0.5": [10.1, 10.2], "0.9": [10.4, 10.7]}},
+    },
+}
 
 _NUMBERS = {"type": "array", "items": {"type": "number"}}
 

@@ -40,6 +40,9 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+Reply = tuple[int, bytes, tuple[bytes, bytes]]
+"""Status, body, and one header of its own."""
+
 LOOK_FOR_LEAVERS_AFTER = 0.05
 ENCODE_SECONDS_AT_A_TIME = 0.001
 LONGEST_TIMEOUT_MS = 24 * 3600 * 1000.0
@@ -76,33 +79,41 @@ class PredictEndpoint:
         started = time.perf_counter()
         headers = dict(scope["headers"])
         request_id = self._request_id(headers)
-        status, outcome, extra = 200, "ok", []
         try:
-            check_headers(headers, self._service.settings.max_body_bytes)
-            body = await read_body(receive, self._service.settings.max_body_bytes)
-            content, timing = await self._predict(body, receive)
-            extra = [(b"server-timing", timing)]
+            status, content, extra = await self._answer(headers, receive)
         except ClientLeft:
+            REQUESTS.labels("", "client_left").inc()
             return
         except Exception as problem:
-            error = self._named(problem, request_id)
-            status, outcome = status_of(error)
-            content = orjson.dumps(body_of(error))
-            extra = [(b"retry-after", b"%d" % RETRY_AFTER_SECONDS)] if status == 503 else []
-            REQUESTS.labels(error.model, outcome).inc()
-            self._log_failure(request_id, int(status), outcome, error)
+            status, content, extra = self._refuse(problem, request_id)
         if self._service.settings.access_log:
             milliseconds = round((time.perf_counter() - started) * 1000, 3)
-            details = {"request_id": request_id.decode(), "status": int(status), "milliseconds": milliseconds}
+            details = {"request_id": request_id.decode(), "status": status, "milliseconds": milliseconds}
             logger.info("request", extra=details)
+        length = b"%d" % len(content)
         head = [
             (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(content)),
+            (b"content-length", length),
             (b"x-request-id", request_id),
-            *extra,
+            extra,
         ]
-        await send({"type": "http.response.start", "status": int(status), "headers": head})
+        await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": "http.response.body", "body": content})
+
+    async def _answer(self, headers: dict[bytes, bytes], receive: Receive) -> Reply:
+        most = self._service.settings.max_body_bytes
+        check_headers(headers, most)
+        content, timing = await self._predict(await read_body(receive, most), receive)
+        return 200, content, (b"server-timing", timing)
+
+    def _refuse(self, problem: Exception, request_id: bytes) -> Reply:
+        error = self._named(problem, request_id)
+        status, code = status_of(error)
+        REQUESTS.labels(error.model, code).inc()
+        details = {"request_id": request_id.decode(), "status": int(status), "code": code, "field": error.field}
+        logger.log(logging.ERROR if status >= 500 else logging.INFO, str(error), extra=details)
+        extra = (b"retry-after", b"%d" % RETRY_AFTER_SECONDS) if status == 503 else (b"cache-control", b"no-store")
+        return int(status), orjson.dumps(body_of(error)), extra
 
     @staticmethod
     def _named(problem: Exception, request_id: bytes) -> ServiceError:
@@ -177,10 +188,6 @@ class PredictEndpoint:
         if given is not None and REQUEST_ID.fullmatch(given):
             return given
         return b"%s-%x" % (self._prefix.encode(), next(self._numbers))
-
-    def _log_failure(self, request_id: bytes, status: int, code: str, error: ServiceError) -> None:
-        details = {"request_id": request_id.decode(), "status": status, "code": code, "field": error.field}
-        logger.log(logging.ERROR if status >= 500 else logging.INFO, str(error), extra=details)
 
 
 class Watch:
@@ -275,7 +282,17 @@ def _invalid(body: bytes, message: str) -> InvalidRequest:
     if missing:
         field = f"{field}.{missing[1]}" if field else missing[1]
     given = _given(body, field) if expected else None
-    return InvalidRequest(problem.replace("`", "'"), field, given, expected[1] if expected else None)
+    accepted = EXPECTED.get(expected[1], expected[1]) if expected else None
+    return InvalidRequest(problem.replace("`", "'"), field, given, accepted)
+
+
+EXPECTED = {
+    "str | object | array": 'a text, {"values": [...]}, or a list of one of them',
+    "str | object": 'a text or {"values": [...]}',
+    "float": "a number",
+    "float | array": "a number, or a list of numbers for each time step",
+}
+"""msgspec's names of types, said for people."""
 
 
 def _given(body: bytes, field: str | None) -> Any:

@@ -21,6 +21,8 @@ from server.tasks import Task, make_task
 
 logger = logging.getLogger("server.registry")
 
+WARM_UP_STEPS = 64
+
 
 @dataclass(frozen=True)
 class Model:
@@ -153,18 +155,18 @@ def make_lane(bundle: Bundle, backend: OnnxBackend, settings: Settings) -> Lane:
         manifest.columns("clipped"),
     )
     policy = Policy(settings.slots, settings.chunk_steps, settings.chunk_ms / 1000, settings.stretch)
-    costs = warm_up(backend, shape, policy, manifest.steps.smallest)
+    shortest = manifest.steps.first_chunk if manifest.chunkable else manifest.steps.smallest
+    costs = warm_up(backend, shape, policy, shortest)
     kind = ChunkedLane if manifest.chunkable else PaddedLane
     return kind(f"{manifest.name}/{manifest.version}", backend, shape, costs, policy)
 
 
-def warm_up(backend: OnnxBackend, shape: Shape, policy: Policy, smallest: int) -> cost.CostModel:
-    """Runs every batch size once or more, measures the cost model, and checks that company changes nothing.
+def warm_up(backend: OnnxBackend, shape: Shape, policy: Policy, shortest: int) -> cost.CostModel:
+    """Measures the cost model with runs of `shortest` steps and more, and checks that company changes nothing.
 
     Raises BundleError if a row's answer among others differs by a single bit from its answer alone: then this
     processor breaks the promise that the bundle was exported with.
     """
-    short = max(shape.first_chunk, smallest)
 
     def run(batch: int, steps: int) -> float:
         inputs, lengths, state = _probe(shape, batch, steps)
@@ -172,8 +174,8 @@ def warm_up(backend: OnnxBackend, shape: Shape, policy: Policy, smallest: int) -
         backend.run(inputs, lengths, state)
         return time.perf_counter() - started
 
-    _check_company(backend, shape, short)
-    return cost.measure(run, policy.slots, short, short + policy.chunk_steps)
+    _check_company(backend, shape, shortest)
+    return cost.measure(run, policy.slots, shortest, shortest + WARM_UP_STEPS)
 
 
 def _probe(shape: Shape, batch: int, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

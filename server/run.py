@@ -16,6 +16,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from server import cpus, logs
 from server.app import Application, create_app
+from server.protocol import CorkedProtocol
 from server.service import logger
 from server.settings import Settings
 
@@ -60,10 +61,12 @@ def serve(settings: Settings, listener: socket.socket) -> int:
     application = create_app(settings)
     config = uvicorn.Config(
         application,
+        http=CorkedProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
         ws="none",
+        proxy_headers=False,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
         backlog=2048,
     )

@@ -32,7 +32,7 @@ def measure(run: Callable[[int, int], float], largest_batch: int, short: int, lo
 
     The smallest of `repeats` is taken: what disturbs a measurement only ever makes it longer.
     """
-    batches = sorted({1, 4, 16, largest_batch} - {b for b in (4, 16) if b > largest_batch})
+    batches = sorted({1, largest_batch} | {batch for batch in (4, 16) if batch < largest_batch})
     fastest = {
         (batch, steps): min(run(batch, steps) for _ in range(repeats)) for batch in batches for steps in (short, long)
     }

@@ -15,6 +15,9 @@ import numpy as np
 from server.engine.cost import CostModel
 from server.engine.sequence import Sequence
 
+WORTH_THE_OVERHEAD = 4
+"""A chunk is so long that its steps take at least this many times the overhead of its run."""
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -68,13 +71,15 @@ def virtual_deadline(arrived: float, seconds: float, stretch: float, priority: f
 def chunk_length(remaining: np.ndarray, smallest: int, cost: CostModel, policy: Policy) -> int:
     """Time steps of the next chunk, for rows with `remaining` steps to go (int [batch]).
 
-    As many as fit into the time budget, so that a new request never waits long for the running chunk; no more than
-    `chunk_steps` if anybody shares the batch, so that finished rows leave soon; never past the end of the longest row.
+    As many as fit into the time budget, so that a new request never waits long for the running chunk; if anybody shares
+    the batch, no more than `chunk_steps`, so that finished rows leave soon, unless so few would not be worth the
+    overhead of a run; never past the end of the longest row.
     """
     batch = len(remaining)
     steps = cost.steps_within(batch, policy.chunk_seconds)
     if batch > 1:
-        steps = min(steps, policy.chunk_steps)
+        worthwhile = int(WORTH_THE_OVERHEAD * cost.overhead / float(cost.step_seconds[batch]))
+        steps = min(steps, max(policy.chunk_steps, worthwhile))
     return min(max(steps, smallest), int(remaining.max()))
 
 

@@ -101,40 +101,53 @@ def test_a_failure_is_one_log_line_with_its_request_id(server, client):
     assert lines[0]["field"] == "inputs"
 
 
+def hourly(values: list, **parameters) -> dict:
+    return {"model": "forecast-hourly", "inputs": {"values": values}, "parameters": parameters}
+
+
+def stock(*series: list) -> dict:
+    return {"model": "forecast-stock", "inputs": [{"values": values} for values in series]}
+
+
+def text(inputs: object = "a", **parameters) -> dict:
+    return {"inputs": inputs, "parameters": parameters}
+
+
+VALUES = HOURLY["values"]
 WRONG = {
     "unknown model": ({"model": "nope", "inputs": "a"}, 404, "model", "sentiment"),
     "unknown version": ({"model": "sentiment", "version": 99, "inputs": "a"}, 404, "version", "1"),
     "no inputs": ({"model": "sentiment"}, 422, "inputs", None),
-    "inputs of a wrong type": ({"inputs": 3}, 422, "inputs", None),
-    "null": ({"inputs": None}, 422, "inputs", None),
-    "an empty list": ({"inputs": []}, 422, "inputs", "1 to"),
-    "too long a list": ({"inputs": ["a"] * 257}, 422, "inputs", "256"),
-    "a mixed list": ({"inputs": ["a", HOURLY]}, 422, "inputs[1]", None),
-    "a number among texts": ({"inputs": ["a", 7]}, 422, "inputs[1]", None),
-    "an empty text": ({"inputs": ""}, 422, "inputs", None),
-    "white space": ({"inputs": ["good", " \n\t"]}, 422, "inputs[1]", None),
-    "a long text": ({"inputs": "good " * 5000}, 422, "inputs", "at most"),
+    "inputs of a wrong type": (text(3), 422, "inputs", "text"),
+    "null": (text(None), 422, "inputs", "text"),
+    "an empty list": (text([]), 422, "inputs", "1 to"),
+    "too long a list": (text(["a"] * 257), 422, "inputs", "256"),
+    "a mixed list": (text(["a", HOURLY]), 422, "inputs[1]", None),
+    "a number among texts": (text(["a", 7]), 422, "inputs[1]", None),
+    "an empty text": (text(""), 422, "inputs", None),
+    "white space": (text(["good", " \n\t"]), 422, "inputs[1]", None),
+    "a long text": (text("good " * 5000), 422, "inputs", "at most"),
     "text for a forecast": ({"model": "forecast-hourly", "inputs": "a"}, 422, "inputs", "values"),
     "a series for sentiment": ({"model": "sentiment", "inputs": HOURLY}, 422, "inputs", "a text"),
     "a series without a model": ({"inputs": HOURLY}, 422, "model", "forecast-hourly"),
-    "too short a series": ({"model": "forecast-hourly", "inputs": {"values": [1.0] * 10}}, 422, "inputs.values", "168"),
-    "too short a stock": ({"model": "forecast-stock", "inputs": [STOCK, {"values": [1.0]}]}, 422, "inputs[1].values", "60"),
-    "a text in a series": ({"model": "forecast-hourly", "inputs": {"values": [1, "2"]}}, 422, "inputs.values[1]", None),
-    "null in a series": ({"model": "forecast-hourly", "inputs": {"values": [None]}}, 422, "inputs.values[0]", None),
-    "true in a series": ({"model": "forecast-hourly", "inputs": {"values": [True]}}, 422, "inputs.values[0]", None),
-    "a nested series": ({"model": "forecast-hourly", "inputs": {"values": [[1.0, 2.0]] * 200}}, 422, "inputs.values", None),
-    "a ragged series": ({"model": "forecast-hourly", "inputs": {"values": [1.0, [2.0]] * 200}}, 422, "inputs.values", None),
-    "too large a value": ({"model": "forecast-hourly", "inputs": {"values": [1e39] * 200}}, 422, "inputs.values[0]", "3.4e38"),
-    "an untrained horizon": ({"model": "forecast-hourly", "inputs": HOURLY, "parameters": {"horizon": 49}}, 422, "parameters.horizon", "48"),
-    "horizon 0": ({"model": "forecast-hourly", "inputs": HOURLY, "parameters": {"horizon": 0}}, 422, "parameters.horizon", "1 to"),
-    "an untrained quantile": ({"model": "forecast-hourly", "inputs": HOURLY, "parameters": {"quantiles": [0.5, 0.25]}}, 422, "parameters.quantiles[1]", "0.1"),
-    "a horizon for text": ({"inputs": "a", "parameters": {"horizon": 3}}, 422, "parameters.horizon", None),
-    "truncate for a series": ({"model": "forecast-hourly", "inputs": HOURLY, "parameters": {"truncate": True}}, 422, "parameters.truncate", None),
-    "an unknown parameter": ({"inputs": "a", "parameters": {"temperature": 1}}, 422, "parameters", None),
-    "a negative timeout": ({"inputs": "a", "parameters": {"timeout_ms": -1}}, 422, "parameters.timeout_ms", None),
-    "an endless timeout": ({"inputs": "a", "parameters": {"timeout_ms": 1e30}}, 422, "parameters.timeout_ms", None),
+    "too short a series": (hourly([1.0] * 10), 422, "inputs.values", "168"),
+    "too short a stock": (stock(STOCK["values"], [1.0]), 422, "inputs[1].values", "60"),
+    "a text in a series": (hourly([1, "2"]), 422, "inputs.values[1]", None),
+    "null in a series": (hourly([None]), 422, "inputs.values[0]", None),
+    "true in a series": (hourly([True]), 422, "inputs.values[0]", None),
+    "a nested series": (hourly([[1.0, 2.0]] * 200), 422, "inputs.values", None),
+    "a ragged series": (hourly([1.0, [2.0]] * 200), 422, "inputs.values", None),
+    "too large a value": (hourly([1e39] * 200), 422, "inputs.values[0]", "3.4e38"),
+    "an untrained horizon": (hourly(VALUES, horizon=49), 422, "parameters.horizon", "48"),
+    "horizon 0": (hourly(VALUES, horizon=0), 422, "parameters.horizon", "1 to"),
+    "an untrained quantile": (hourly(VALUES, quantiles=[0.5, 0.25]), 422, "parameters.quantiles[1]", "0.1"),
+    "truncate for a series": (hourly(VALUES, truncate=True), 422, "parameters.truncate", None),
+    "a horizon for text": (text(horizon=3), 422, "parameters.horizon", None),
+    "an unknown parameter": (text(temperature=1), 422, "parameters", None),
+    "a negative timeout": (text(timeout_ms=-1), 422, "parameters.timeout_ms", None),
+    "an endless timeout": (text(timeout_ms=1e30), 422, "parameters.timeout_ms", None),
     "a list as the body": ([1], 422, None, None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", WRONG)

@@ -1,0 +1,116 @@
+"""The manifest says what a server needs, and refuses what contradicts itself."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from models.manifest import Manifest, StateSlice
+
+EXACT = {"batch": 0.0, "padding": 0.0, "chunks": 0.0, "threads": 0.0, "sequences": 9}
+FILE = {
+    "bytes": 10,
+    "operators": {"LSTM": 1},
+    "devices": ["cpu"],
+    "parity": 1e-7,
+    "invariance": EXACT,
+    "validation": {"accuracy": 0.9},
+    "test": {"accuracy": 0.9},
+    "milliseconds": {"1": 0.1},
+}
+DIGEST = "0" * 64
+DOCUMENT: dict[str, Any] = {
+    "schema_version": 1,
+    "name": "sentiment",
+    "version": 3,
+    "task": "text-classification",
+    "title": "A title",
+    "description": "A description",
+    "created": "2026-01-02T03:04:05Z",
+    "machine": "a processor",
+    "versions": {"onnx": "1"},
+    "parameters": 12,
+    "chunkable": True,
+    "session": "state",
+    "inputs": {"kind": "tokens", "vocabulary": 100},
+    "outputs": {"shape": [2], "labels": ["negative", "positive"]},
+    "steps": {"largest": 100},
+    "typical_steps": 20,
+    "state": [
+        {"name": "lstm", "size": 6, "initial": [[2, 0.0], [1, 1.0], [3, -20.0]]},
+        {"name": "maximum", "size": 2, "initial": [[2, -3.4028234663852886e38]]},
+    ],
+    "pinned": [2, 3],
+    "tokenizer": "tokenizer.model",
+    "precisions": {"fp32": FILE | {"file": "fp32.onnx"}, "int8": FILE | {"file": "int8.onnx"}},
+    "preference": {"cpu": ["int8", "fp32"]},
+    "gate": {"metric": "accuracy", "higher_is_better": True, "allowed_loss": 0.005, "relative": False},
+    "figures": {"accuracy": 0.9},
+    "baselines": {"accuracy": 0.8},
+    "statistics": {"length_quantiles": {"0.5": 20}},
+    "licence": "MIT",
+    "files": {"fp32.onnx": DIGEST, "int8.onnx": DIGEST, "tokenizer.model": DIGEST},
+}
+
+
+def manifest(**changes: Any) -> Manifest:
+    return Manifest.model_validate(DOCUMENT | changes)
+
+
+def test_it_survives_json() -> None:
+    once = manifest()
+    assert Manifest.model_validate(json.loads(once.model_dump_json())) == once
+
+
+def test_the_initial_state_is_unrolled() -> None:
+    state = manifest().initial_state()
+    lowest = np.finfo(np.float32).min
+    assert state.dtype == np.float32
+    assert state.tolist() == [0, 0, 1, -20, -20, -20, lowest, lowest]
+    assert manifest().state_size == 8
+
+
+def test_a_slice_is_found_by_its_name() -> None:
+    assert manifest().columns("maximum") == slice(6, 8)
+    assert manifest().columns("clipped") is None
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.floats(-100, 100, width=32)), min_size=1, max_size=6))
+def test_runs_of_values_add_up(runs: list[tuple[int, float]]) -> None:
+    size = sum(count for count, _ in runs)
+    part = StateSlice(name="some", size=size, initial=tuple(runs))
+    expected = [value for count, value in runs for _ in range(count)]
+    assert manifest(state=[part], pinned=[]).initial_state().tolist() == expected
+
+
+CONTRADICTIONS = [
+    ({"state": [{"name": "lstm", "size": 3, "initial": [[2, 0.0]]}]}, "do not add up to 3 columns"),
+    ({"files": {"fp32.onnx": DIGEST, "tokenizer.model": DIGEST}}, r"no sha256 for int8\.onnx"),
+    ({"preference": {"cuda": ["int8"]}}, "int8 is not offered for cuda"),
+    ({"preference": {"cpu": ["fp16"]}}, "fp16 is not offered for cpu"),
+    ({"tokenizer": None}, "a text model has one"),
+    ({"inputs": {"kind": "tokens"}}, "token ids have a vocabulary"),
+    ({"inputs": {"kind": "features", "vocabulary": 3}}, "features have a number of features"),
+    ({"outputs": {"shape": [3], "labels": ["a", "b"]}}, "2 names for a last axis"),
+    ({"outputs": {"shape": [5, 2], "quantiles": [0.1, 0.5, 0.9]}}, "3 names for a last axis"),
+    ({"version": 0}, "greater than or equal to 1"),
+    ({"name": "../etc"}, "should match pattern"),
+    ({"files": {"../x": DIGEST}}, "should match pattern"),
+    ({"schema_version": 2}, "Input should be 1"),
+    ({"surprise": 1}, "Extra inputs are not permitted"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), CONTRADICTIONS)
+def test_contradictions_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        manifest(**changes)
+
+
+def test_it_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        manifest().version = 2  # type: ignore[misc]
