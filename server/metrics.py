@@ -3,17 +3,30 @@
 `prometheus_client` reads PROMETHEUS_MULTIPROC_DIR when it is imported: `server.__main__` sets it before.
 """
 
+from bisect import bisect_left
+from collections import Counter as Counts
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from server.engine.lane import Batch, Lane
 
+
+class BatchHistogram(Histogram):
+    """A histogram that takes many values for little more than the price of one."""
+
+    def observe_all(self, values: list[float]) -> None:
+        for bucket, count in Counts(bisect_left(self._upper_bounds, value) for value in values).items():
+            self._buckets[bucket].inc(count)
+        self._sum.inc(sum(values))
+
+
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 REQUESTS = Counter("lstm_requests", "Requests by outcome: ok or an error's code.", ["model", "outcome"])
-QUEUE = Histogram("lstm_queue_seconds", "From arrival to the first step.", ["model"], buckets=SECONDS)
-COMPUTE = Histogram("lstm_compute_seconds", "From the first step to the answer.", ["model"], buckets=SECONDS)
+QUEUE = BatchHistogram("lstm_queue_seconds", "From arrival to the first step.", ["model"], buckets=SECONDS)
+COMPUTE = BatchHistogram("lstm_compute_seconds", "From the first step to the answer.", ["model"], buckets=SECONDS)
 BATCH_ROWS = Histogram("lstm_batch_rows", "Sequences that shared one run of the network.", ["model"], buckets=ROWS)
 BATCH_SECONDS = Histogram("lstm_batch_seconds", "Time of one run of the network.", ["model"], buckets=SECONDS)
 STEPS = Counter("lstm_time_steps", "Time steps that belonged to sequences.", ["model"])
@@ -46,10 +59,10 @@ class LaneMetrics:
         self.clipped.inc(tally.clipped)
         self.waiting.set(len(lane.waiting))
         self.running.set(lane.running)
-        self.ok.inc(len(tally.finished))
-        for call in tally.finished:
-            self.queue.observe(call.started - call.arrived)
-            self.compute.observe(call.finished - call.started)
+        if tally.finished:
+            self.ok.inc(len(tally.finished))
+            self.queue.observe_all([call.started - call.arrived for call in tally.finished])
+            self.compute.observe_all([call.finished - call.started for call in tally.finished])
 
 
 class Observers:

@@ -5,6 +5,7 @@ what follows it.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -38,7 +39,16 @@ class CorkedTransport:
 
 
 class CorkedProtocol(HttpToolsProtocol):
-    """For `uvicorn.Config(http=...)`."""
+    """For `uvicorn.Config(http=...)`. `on_closed` is called once the connection is."""
+
+    def __init__(self, *arguments: Any, on_closed: Callable[[], None] | None = None, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._on_closed = on_closed
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._on_closed is not None:
+            self._on_closed()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(CorkedTransport(transport))  # type: ignore[arg-type]

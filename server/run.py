@@ -1,39 +1,36 @@
-"""Running the application: one process, or several that share a listening socket."""
+"""Running the application: in this process, or in several workers."""
 
-import multiprocessing
-import os
+import asyncio
 import signal
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.connection import wait
+from functools import partial
 from types import FrameType
 
 import uvicorn
-from prometheus_client.multiprocess import mark_process_dead
 
 from server import cpus, logs
 from server.app import Application, create_app
 from server.protocol import CorkedProtocol
 from server.service import logger
 from server.settings import Settings
-
-STARTUP_FAILED = 3
-RESTART_PAUSE_SECONDS = 1.0
+from server.supervisor import STARTUP_FAILED, Inbox, Supervisor
 
 
 class DrainingServer(uvicorn.Server):
-    """Uvicorn that stops in two steps: readiness turns false at once, the sockets close a little later.
+    """Uvicorn that stops in two steps: readiness turns false at once, connections are refused a little later.
 
-    Unlike uvicorn it does not raise the signal again when it is done, so that a clean stop exits with 0.
+    Unlike uvicorn it does not raise the signal again when it is done, so that a clean stop exits with 0. With an
+    inbox, connections come from there, and its end begins the second step.
     """
 
-    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+    def __init__(self, config: uvicorn.Config, application: Application, inbox: Inbox | None) -> None:
         super().__init__(config)
-        self._service = application.service
+        self._service, self._inbox = application.service, inbox
         self._stop_at = float("inf")
+        self._arriving: set[asyncio.Task] = set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -47,16 +44,49 @@ class DrainingServer(uvicorn.Server):
         if self._service.draining:
             self.should_exit = True
         self._service.draining = True
-        self._stop_at = time.monotonic() + self._service.settings.drain_seconds
+        if self._inbox is None:
+            self._stop_at = time.monotonic() + self._service.settings.drain_seconds
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._inbox is not None and self.started:
+            asyncio.get_running_loop().add_reader(self._inbox.channel, self._take_connections, self._inbox)
+            self._inbox.counters.start_serving()
 
     async def on_tick(self, counter: int) -> bool:
         if time.monotonic() >= self._stop_at:
             self.should_exit = True
         return await super().on_tick(counter)
 
+    def _take_connections(self, inbox: Inbox) -> None:
+        connections = inbox.take()
+        loop = asyncio.get_running_loop()
+        if connections is None:
+            loop.remove_reader(inbox.channel)
+            self.should_exit = True
+            return
+        for connection in connections:
+            connection.setblocking(False)
+            task = loop.create_task(self._serve_connection(connection, inbox))
+            self._arriving.add(task)
+            task.add_done_callback(self._arriving.discard)
 
-def serve(settings: Settings, listener: socket.socket) -> int:
-    """Serves until a signal comes; the process's exit code."""
+    async def _serve_connection(self, connection: socket.socket, inbox: Inbox) -> None:
+        make = partial(
+            CorkedProtocol,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+            on_closed=inbox.counters.count_closed,
+        )
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(make, connection)
+        except OSError:
+            inbox.counters.count_closed()
+
+
+def serve(settings: Settings, listener: socket.socket | None, inbox: Inbox | None = None) -> int:
+    """Serves connections from `listener` or from `inbox` until a signal comes; the process's exit code."""
     logs.configure(settings.log_level)
     application = create_app(settings)
     config = uvicorn.Config(
@@ -70,8 +100,8 @@ def serve(settings: Settings, listener: socket.socket) -> int:
         timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
         backlog=2048,
     )
-    server = DrainingServer(config, application)
-    server.run([listener])
+    server = DrainingServer(config, application, inbox)
+    server.run([listener] if listener is not None else [])
     return 0 if server.started else STARTUP_FAILED
 
 
@@ -81,57 +111,6 @@ def bind(settings: Settings) -> socket.socket:
     listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     listener.setblocking(False)
     return listener
-
-
-class Supervisor:
-    """Keeps `count` processes alive that accept from one socket, and passes signals on to them."""
-
-    def __init__(self, settings: Settings, listener: socket.socket, count: int) -> None:
-        self._settings, self._listener, self._count = settings, listener, count
-        self._context = multiprocessing.get_context("fork")
-        self._workers: list[multiprocessing.process.BaseProcess] = []
-        self._stopping = False
-
-    def run(self) -> int:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
-        self._workers = [self._start() for _ in range(self._count)]
-        exit_code = 0
-        while self._workers:
-            wait([worker.sentinel for worker in self._workers], timeout=0.5)
-            for worker in [worker for worker in self._workers if not worker.is_alive()]:
-                exit_code = self._replace(worker) or exit_code
-        return exit_code
-
-    def _start(self) -> multiprocessing.process.BaseProcess:
-        worker = self._context.Process(target=_work, args=(self._settings, self._listener), name="worker")
-        worker.start()
-        return worker
-
-    def _replace(self, worker: multiprocessing.process.BaseProcess) -> int:
-        """Exit code to end with: a worker that could not start would fail again, one that died gets a successor."""
-        self._workers.remove(worker)
-        mark_process_dead(worker.pid)
-        if self._stopping:
-            return 0 if worker.exitcode == 0 else 1
-        if worker.exitcode == STARTUP_FAILED:
-            self._stop(signal.SIGTERM, None)
-            return STARTUP_FAILED
-        logger.error("a worker died, another takes its place", extra={"pid": worker.pid, "exit": worker.exitcode})
-        time.sleep(RESTART_PAUSE_SECONDS)
-        self._workers.append(self._start())
-        return 0
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        self._stopping = True
-        self._listener.close()  # or connections would go on to queue up that no worker ever accepts
-        for worker in self._workers:
-            if worker.is_alive() and worker.pid is not None:
-                os.kill(worker.pid, number)
-
-
-def _work(settings: Settings, listener: socket.socket) -> None:
-    sys.exit(serve(settings, listener))
 
 
 def run(settings: Settings) -> int:
@@ -146,4 +125,7 @@ def run(settings: Settings) -> int:
     host, port = listener.getsockname()[:2]
     workers = settings.workers or cpus.available()
     logger.info("listening", extra={"url": f"http://{host}:{port}", "workers": workers})
-    return serve(settings, listener) if workers == 1 else Supervisor(settings, listener, workers).run()
+    if workers == 1:
+        return serve(settings, listener)
+    work = partial(serve, settings, None)
+    return Supervisor(work, listener, workers, settings.drain_seconds).run()

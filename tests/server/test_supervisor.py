@@ -1,0 +1,80 @@
+"""Connections are dealt out evenly, by how many each worker still has."""
+
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.processes import ServerProcess, serving
+
+REQUEST = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+def sockets_of(pid: int) -> int:
+    links = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            links.append(str(entry.readlink()))
+    return sum(link.startswith("socket:") for link in links)
+
+
+def connect(server: ServerProcess, count: int) -> list[socket.socket]:
+    """Connections that a worker has answered on, and that stay open."""
+    place = urlsplit(server.url)
+    made = [socket.create_connection((place.hostname, place.port), timeout=10) for _ in range(count)]
+    for connection in made:
+        connection.sendall(REQUEST)
+    for connection in made:
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+    return made
+
+
+@pytest.fixture
+def pair():
+    """(server with two workers, a function that tells how many connections each has)."""
+    with serving("--workers", "2") as server:
+        while len(server.logged("Application startup complete.")) < 2:
+            time.sleep(0.05)
+        time.sleep(0.3)  # the connections of the readiness checks are gone
+        children = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=True)
+        pids = [int(pid) for pid in children.stdout.split()]
+        before = {pid: sockets_of(pid) for pid in pids}
+        yield server, lambda: sorted(sockets_of(pid) - before[pid] for pid in pids)
+
+
+def test_connections_are_dealt_out_evenly(pair):
+    server, connections = pair
+    made = connect(server, 20)
+    assert connections() == [10, 10]
+    made += connect(server, 3)
+    assert connections() == [11, 12]
+    for connection in made:
+        connection.close()
+
+
+def test_a_worker_whose_connections_closed_gets_the_next_ones(pair):
+    server, connections = pair
+    made = connect(server, 12)
+    for connection in made[::2]:  # dealt out in turn, so these are all of one worker
+        connection.close()
+    time.sleep(0.3)
+    assert connections() == [0, 6]
+    made += connect(server, 6)
+    assert connections() == [6, 6]
+    for connection in made:
+        connection.close()
+
+
+def test_workers_whose_parent_is_killed_end_too(pair):
+    server, _ = pair
+    children = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=True)
+    entries = [Path(f"/proc/{pid}") for pid in children.stdout.split()]
+    server.process.kill()
+    deadline = time.monotonic() + 15
+    while any(entry.exists() for entry in entries) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(entry.exists() for entry in entries)
