@@ -147,6 +147,7 @@ class Manifest(_Part):
     versions: dict[str, str]
     """Of the libraries that made the bundle."""
     parameters: int
+    """Numbers that training has set."""
     chunkable: bool
     session: Literal["state", "window", "none"]
     inputs: Inputs

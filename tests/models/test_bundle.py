@@ -1,7 +1,6 @@
 """Bundles are read whole or not at all, and every reason is one sentence."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +110,7 @@ def test_missing_changed_and_foreign_files_are_found(tmp_path: Path) -> None:
         found.verify()
     outside = tmp_path / "outside.onnx"
     outside.write_bytes(b"onnx")
-    os.symlink(outside, file)
+    file.symlink_to(outside)
     with pytest.raises(BundleError, match="not in the bundle"):
         found.verify()
 

@@ -15,7 +15,8 @@ for value in values:
 for start in range(0, len(values), 7):
     many.observe_all(values[start : start + 7])
 lines = [line for line in metrics.scrape().decode().splitlines() if line.startswith("lstm_queue_seconds_")]
-parts = [{line.replace(name, "x") for line in lines if name in line and "_sum" not in line} for name in ("single", "many")]
+names = ("single", "many")
+parts = [{line.replace(name, "x") for line in lines if name in line and "_sum" not in line} for name in names]
 assert len(parts[0]) > len(metrics.SECONDS), parts
 assert parts[0] == parts[1], parts[0] ^ parts[1]
 """
