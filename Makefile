@@ -1,6 +1,8 @@
 # make serve          serves the shipped models on http://127.0.0.1:8000   (PORT=, WORKERS=, DEVICE=)
 # make test           everything is checked and tested                     (TORCH_INDEX=: see README.md)
 # make loadtest       Locust against a server that it starts
+# make bench          floor, ceiling, a tutorial's server and ours beside each other   (QUICK=1, DEVICE=cuda; needs wrk)
+# make bench-peers    mosec and BentoML beside ours                         (QUICK=1; each in an environment of its own)
 # make image          builds the container image                           (RUNTIME=gpu for CUDA)
 
 PYTHON ?= python3
@@ -13,7 +15,7 @@ TORCH_INDEX ?=
 SERVE := .venv-serve/bin/python
 DEV := .venv/bin/python
 
-.PHONY: serve dev check test loadtest image clean
+.PHONY: serve dev check test loadtest bench bench-peers image clean
 
 serve: .venv-serve/.installed
 	$(SERVE) -m server --port $(PORT) --workers $(WORKERS) --device $(DEVICE)
@@ -32,11 +34,18 @@ test: check
 loadtest: dev
 	$(DEV) -m loadtests
 
+bench: dev
+	$(DEV) -m loadtests.engine --json loadtests/results/engine.json $(if $(QUICK),--quick)
+	$(DEV) -m loadtests.bench --device $(if $(filter auto,$(DEVICE)),cpu,$(DEVICE)) $(if $(QUICK),--quick)
+
+bench-peers: dev
+	$(DEV) -m loadtests.bench.peers $(if $(QUICK),--quick)
+
 image:
 	docker build --build-arg RUNTIME=$(RUNTIME) -t lstm-server .
 
 clean:
-	rm -rf .venv .venv-serve
+	rm -rf .venv .venv-serve .venv-peers
 
 .venv-serve/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-serve
@@ -46,5 +55,5 @@ clean:
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(DEV) -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
-	$(DEV) -m pip install --quiet -c constraints.txt -e '.[cpu,train,load,dev]'
+	$(DEV) -m pip install --quiet -c constraints.txt -e '.[cpu,train,load,bench,dev]'
 	touch $@

@@ -1,15 +1,19 @@
 """`python -m server`: see `python -m server --help`."""
 
 import os
+import signal
 import sys
 import tempfile
 
-from pydantic import ValidationError
-
-from server import settings
-
 
 def main(arguments: list[str]) -> int:
+    # Until whoever serves has its handlers, a signal waits: process 1 of a container would ignore it, and serve on. The
+    # imports come below because they take most of that time.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    from pydantic import ValidationError
+
+    from server import settings
+
     try:
         chosen = settings.load(arguments)
     except ValidationError as error:
@@ -17,9 +21,14 @@ def main(arguments: list[str]) -> int:
             name = ".".join(map(str, problem["loc"])).replace("_", "-")
             print(f"--{name}: {problem['msg']} (given: {problem['input']!r})", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory(prefix="lstm-metrics-") as folder:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="lstm-metrics-")
+    except OSError as error:
+        print(f"no temporary folder for the metrics: {error}; make /tmp writable, or set TMPDIR", file=sys.stderr)
+        return 2
+    with folder:
         # prometheus_client decides at its import how it keeps its values, hence the import below.
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder.name
         from server import run
 
         return run.run(chosen)

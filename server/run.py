@@ -36,6 +36,7 @@ class DrainingServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         handled = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self.handle_exit) for number in handled}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
         yield
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -19,6 +19,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from server.service import logger
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STARTUP_FAILED = 3
 RESTART_PAUSE_SECONDS = 1.0
 TICK_SECONDS = 0.2
@@ -92,27 +93,38 @@ class Supervisor:
         self._context = multiprocessing.get_context("fork")
         self._selector = selectors.DefaultSelector()
         self._workers: list[Worker] = []
+        self._restart_at: list[float] = []
         self._stop_at = float("inf")
         self._exit_code = 0
 
     def run(self) -> int:
         """Until all workers have ended; the program's exit code."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             signal.signal(number, self._begin_to_stop)
         for _ in range(self._count):
             self._start()
-        while self._workers:
+        while self._workers or (self._restart_at and not self._stopping):
             self._listen_if(any(worker.counters.serving for worker in self._workers) and self._listener.fileno() >= 0)
             for key, _ in self._selector.select(TICK_SECONDS):
                 if key.fileobj is self._listener:
                     self._deal()
             for worker in [worker for worker in self._workers if not worker.process.is_alive()]:
                 self._replace(worker)
+            while self._restart_at and time.monotonic() >= self._restart_at[0]:
+                self._restart_at.pop(0)
+                self._start()
             if time.monotonic() >= self._stop_at:
                 self._close()
         return self._exit_code
 
     def _start(self) -> None:
+        """One more worker. Signals wait: here until it is in the list, in the worker until it has its own handlers."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        if not self._stopping:
+            self._fork()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+    def _fork(self) -> None:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         theirs.setblocking(False)
@@ -164,8 +176,7 @@ class Supervisor:
             self._begin_to_stop(signal.SIGTERM, None)
         else:
             logger.error("a worker died, another takes its place", extra={"pid": pid, "exit": code})
-            time.sleep(RESTART_PAUSE_SECONDS)
-            self._start()
+            self._restart_at.append(time.monotonic() + RESTART_PAUSE_SECONDS)
 
     @property
     def _stopping(self) -> bool:

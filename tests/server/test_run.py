@@ -63,6 +63,20 @@ def test_a_second_signal_stops_without_waiting():
         assert server.wait(15) == 0
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("milliseconds", [0, 20, 50, 100, 300])
+def test_sigterm_during_start_up_ends_it_with_0(workers, milliseconds):
+    server = ServerProcess("--workers", workers, "--drain-seconds", "0")
+    try:
+        while not server.logged("listening"):
+            time.sleep(0.001)
+        time.sleep(milliseconds / 1000)
+        server.terminate()
+        assert server.wait(20) == 0, server.raw
+    finally:
+        server.close()
+
+
 def test_a_worker_that_dies_gets_a_successor():
     with serving("--workers", "2") as server:
         wait_for_started(server, 2)
@@ -98,6 +112,16 @@ def test_cuda_without_cuda_is_refused_in_one_sentence():
     lines = [json.loads(line) for line in refusal("--device", "cuda").splitlines() if line.startswith("{")]
     first = next(line for line in lines if line["level"] == "error")
     assert first["message"].startswith("device is 'cuda', but ")
+
+
+def test_without_a_temporary_folder_it_refuses_in_one_sentence():
+    program = (
+        "import tempfile, sys; tempfile.tempdir = '/proc/none'; from server.__main__ import main; sys.exit(main([]))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("no temporary folder")
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

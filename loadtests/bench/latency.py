@@ -1,0 +1,107 @@
+"""Latency in the open loop, where requests come when they come: by offered load, and short texts beside long ones."""
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from loadtests.bench import wrk
+from loadtests.bench.servers import ROOT, Running, Server, running
+from loadtests.workload import Texts
+
+HALF = 0.5
+MIX_LOAD = 0.7
+LONG_SHARE = 0.05
+CONNECTIONS = 32
+
+
+def offer(found: Running, streams: Mapping[str, tuple[float, Path]], seconds: float, seed: int = 0) -> dict:
+    """Runs the open-loop client, in a process of its own. `streams`: kind -> (requests a second, file of bodies)."""
+    command = [sys.executable, "-m", "loadtests.bench.openloop", "--url", found.url]
+    command += ["--seconds", str(seconds), "--seed", str(seed)]
+    for kind, (rate, bodies) in streams.items():
+        command += ["--stream", f"{kind}={rate}:{bodies}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def curve(
+    server: Server, texts: list[str], shares: Sequence[float], seconds: float, rounds: int, folder: Path
+) -> list[dict]:
+    """Latency at several shares of what the server takes in the closed loop; the median round of each by its p99."""
+    bodies = server.write_bodies(texts, folder)
+    with running(server, folder) as found:
+        wrk.run(found.url, bodies, CONNECTIONS, 1)
+        most = _capacity(found, bodies, rounds)
+        points = []
+        for share in shares:
+            rate = share * most
+            runs = [offer(found, {"text": (rate, bodies)}, seconds, seed) for seed in range(rounds)]
+            middle = sorted(runs, key=p99)[len(runs) // 2]
+            points.append({"share": share, **_flat(middle), "p99_rounds_ms": [p99(run) for run in runs]})
+    return points
+
+
+def p99(run: dict, kind: str = "text") -> float:
+    """Milliseconds; infinite if nothing was answered."""
+    return run["kinds"][kind]["p99_ms"] if kind in run["kinds"] else float("inf")
+
+
+def _flat(run: dict) -> dict:
+    return {"offered": run["offered"], "failed": run["failed"], "late_p99_ms": run["late_p99_ms"]} | run["kinds"][
+        "text"
+    ]
+
+
+def mixture(server: Server, texts: Texts, seconds: float, rounds: int, folder: Path) -> dict:
+    """Short texts at 70 % load, 5 % of them replaced by texts of 400 tokens, against the same without the long ones.
+
+    `without`: the same arrivals of short texts, the long ones left out. `equal_load`: short texts only, and as many as
+    fill 70 % again. `alone`: one long text at a time on an idle server.
+    """
+    short, long = texts.short(512), texts.long(64)
+    mixed = [long[index % len(long)] if index % 20 == 0 else short[index % len(short)] for index in range(1280)]
+    files = {
+        kind: _write(server, some, folder / f"{kind}.jsonl")
+        for kind, some in (("short", short), ("long", long), ("mixed", mixed))
+    }
+    with running(server, folder) as found:
+        wrk.run(found.url, files["mixed"], CONNECTIONS, 1)
+        both, only = (_capacity(found, files[kind], rounds) for kind in ("mixed", "short"))
+        alone = wrk.run(found.url, files["long"], 1, 1)
+        rate = MIX_LOAD * both
+        streams = {"short": ((1 - LONG_SHARE) * rate, files["short"]), "long": (LONG_SHARE * rate, files["long"])}
+        cases: dict[str, Callable[[int], dict]] = {
+            "with_long": lambda seed: offer(found, streams, seconds, seed),
+            "without": lambda seed: offer(found, {"short": streams["short"]}, seconds, seed),
+            "equal_load": lambda seed: offer(found, {"short": (MIX_LOAD * only, files["short"])}, seconds, seed),
+        }
+        runs = {name: [case(seed) for seed in range(rounds)] for name, case in cases.items()}
+    shorts = {name: statistics.median(p99(run, "short") for run in some) for name, some in runs.items()}
+    longs = statistics.median(p99(run, "long") for run in runs["with_long"])
+    return {
+        "capacity": both,
+        "capacity_short": only,
+        "offered": rate,
+        "short_p99_ms": shorts,
+        "short_p50_ms": statistics.median(run["kinds"]["short"]["p50_ms"] for run in runs["with_long"]),
+        "short_ratio": shorts["with_long"] / shorts["without"],
+        "short_ratio_equal_load": shorts["with_long"] / shorts["equal_load"],
+        "long_p99_ms": longs,
+        "long_alone_ms": alone.p50_ms,
+        "long_ratio": longs / alone.p50_ms,
+        "failed": sum(run["failed"] for some in runs.values() for run in some),
+        "late_p99_ms": max(run["late_p99_ms"] for some in runs.values() for run in some),
+    }
+
+
+def _capacity(found: Running, bodies: Path, rounds: int) -> float:
+    """Requests/s in the closed loop; each time the connections are dealt anew."""
+    return statistics.median(wrk.run(found.url, bodies, CONNECTIONS, 1).per_second for _ in range(rounds))
+
+
+def _write(server: Server, texts: list[str], path: Path) -> Path:
+    path.write_bytes(b"\n".join(map(server.body, texts)) + b"\n")
+    return path

@@ -1,0 +1,55 @@
+"""`python -m loadtests.bench.peers`: mosec and BentoML beside ours and the floor; adds to what `make bench` wrote."""
+
+import json
+import sys
+
+from loadtests import machine
+from loadtests.bench import wrk
+from loadtests.bench.__main__ import arguments, compare, save
+from loadtests.bench.peers.environments import FOLDER, Environment, InstallFailed
+from loadtests.bench.servers import ROOT, Server, ServerFailed, ours
+from loadtests.workload import Texts
+
+MOSEC = Environment("mosec", ("mosec==0.9.8", "msgspec>=0.22"))
+BENTOML = Environment("bentoml", ("bentoml==1.4.39",))
+HERE = ROOT / "loadtests" / "bench" / "peers"
+
+
+def mosec(batch: int) -> Server:
+    command = (str(MOSEC.python), str(HERE / "mosec_server.py"), "--port", "{port}", "--address", "127.0.0.1")
+    variables = {"MOSEC_BATCH": str(batch)}
+    return Server(f"mosec, batches of {batch}", 1, (*command, "--log-level", "warning"), environment=variables)
+
+
+def bentoml() -> Server:
+    service = "loadtests.bench.peers.bentoml_service:Sentiment"
+    command = (str(BENTOML.python), "-m", "bentoml", "serve", service, "--port", "{port}", "--host", "127.0.0.1")
+    return Server(
+        "BentoML, adaptive batches",
+        2,
+        command,
+        body=lambda text: json.dumps({"inputs": [text]}, ensure_ascii=False).encode(),
+        environment={"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(FOLDER / "bentoml-home")},
+        one_answer=lambda document: document[0],  # type: ignore[index]
+    )
+
+
+def main(given: list[str]) -> int:
+    options = arguments(given, __doc__)
+    try:
+        wrk.require()
+        for environment in (MOSEC, BENTOML):
+            environment.ensure()
+        servers = [mosec(8), mosec(32), bentoml(), ours(2, "--device", options.device)]
+        peers = compare(servers, options, Texts.read().mixed(512))
+    except (wrk.WrkMissing, wrk.WrkFailed, ServerFailed, InstallFailed) as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    before = options.folder / "bench.json"
+    result = json.loads(before.read_text()) if before.exists() else {"machine": machine.describe(), **peers}
+    save(result | {"peers": peers | {"machine": machine.describe()}}, options.folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

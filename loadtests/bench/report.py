@@ -1,0 +1,105 @@
+"""The figures as text: Markdown tables, the same on the screen and in the documents."""
+
+import statistics
+
+from loadtests import machine
+from loadtests.bench import goals
+from loadtests.rounds import table
+
+SERVERS = [
+    "server",
+    "best, req/s",
+    "of floor",
+    "CPU µs/req",
+    "p50 / p99 at 32, ms",
+    "PSS, MiB",
+    "ready, s",
+    "failed",
+    "differ",
+]
+CURVE = ["server", "load", "offered, req/s", "p50, ms", "p90, ms", "p99, ms", "client late p99, ms"]
+RATES = ["what", "over HTTP /s", "in process /s", "ratio", "CPU µs over HTTP", "CPU µs in process"]
+
+
+def text(result: dict) -> str:
+    """Everything, section after section; those that were not measured are left out."""
+    parts = [machine.sentence(result["machine"]), _servers(result), _connections(result)]
+    if "peers" in result:
+        parts += ["Peers, in a run of their own:", _servers(result["peers"])]
+    parts += [part(result) for key, part in SECTIONS.items() if key in result]
+    parts.append(table(goals.HEADER, [goal.row() for goal in goals.goals(result)]))
+    return "\n\n".join(parts)
+
+
+def _servers(result: dict) -> str:
+    rows: list[list[object]] = []
+    for name, key in (("floor (in process, 1 thread)", "floor"), ("engine (in process, 1 thread)", "engine")):
+        figures = [result[key][each] for each in ("per_second", "of_floor", "cpu_microseconds")]
+        rows.append([name, *figures, *[None] * (len(SERVERS) - 4)])
+    for name, found in result["servers"].items():
+        at_32 = goals.at(result, name, 32)
+        latency = f"{at_32['p50_ms']:.2g} / {at_32['p99_ms']:.3g}"
+        costs = [found["pss_bytes"] / goals.MEGABYTE, found["ready_seconds"], found["failures"]]
+        compared = f"{found['differing']} of {found['compared']:,}"
+        rows.append(
+            [name, found["best_per_second"], found["of_floor"], found["cpu_microseconds"], latency, *costs, compared]
+        )
+    return table(SERVERS, rows)
+
+
+def _connections(result: dict) -> str:
+    """Requests/s at each number of connections, and how unevenly connections fell on the workers."""
+    counts = list(next(iter(result["servers"].values()))["connections"])
+    rows = []
+    for name, found in result["servers"].items():
+        rates = [found["connections"][count]["per_second"] for count in counts]
+        rows.append([name, *rates, _imbalance(found) if found["acceptors"] > 1 else None])
+    return table(["requests/s by connections", *map(str, counts), "most on one worker, of 32"], rows)
+
+
+def _imbalance(found: dict) -> str:
+    """Median and range over the rounds of the busiest worker's share of the connections."""
+    figures = found["connections"].get(32) or found["connections"].get("32")
+    busiest = [split[0] for split in figures["splits"] if split]
+    return f"{statistics.median(busiest):g} ({min(busiest)}–{max(busiest)})" if busiest else "–"
+
+
+def _curves(result: dict) -> str:
+    keys = ("offered", "p50_ms", "p90_ms", "p99_ms", "late_p99_ms")
+    rows = [
+        [name, f"{point['share']:.0%}", *(point[key] for key in keys)]
+        for name, points in result["curves"].items()
+        for point in points
+    ]
+    return table(CURVE, rows)
+
+
+def _mixture(result: dict) -> str:
+    mix = result["mixture"]
+    shorts = mix["short_p99_ms"]
+    rows = [
+        ["offered, req/s (70 % of what the mixture saturates at)", mix["offered"]],
+        ["short texts, p99 beside long ones, ms", shorts["with_long"]],
+        ["short texts, p99 without them, same arrivals, ms", shorts["without"]],
+        ["short texts, p99 without them, 70 % load again, ms", shorts["equal_load"]],
+        ["long texts, p99, ms", mix["long_p99_ms"]],
+        ["long texts, alone on an idle server, ms", mix["long_alone_ms"]],
+    ]
+    return table(["short texts (≤ 20 tokens) beside 5 % of 400 tokens", "figure"], rows)
+
+
+def _rates(result: dict) -> str:
+    names = {"lists": "lists of 64 texts, of the engine", "hourly": "hourly series, of the bare network"}
+    keys = ("per_second", "in_process_per_second", "ratio", "cpu_microseconds", "in_process_microseconds")
+    return table(RATES, [[what, *(result[name][key] for key in keys)] for name, what in names.items()])
+
+
+def _phases(result: dict) -> str:
+    found = result["phases"]
+    if "problem" in found:
+        return f"Time by phase was not measured: {found['problem']}."
+    rows = [[phase, share, share * found["cpu_microseconds"]] for phase, share in found["shares"].items()]
+    return table(["phase of one request, 1 worker saturated", "share", "CPU µs"], rows)
+
+
+SECTIONS = {"curves": _curves, "mixture": _mixture, "hourly": _rates, "phases": _phases}

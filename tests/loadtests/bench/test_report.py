@@ -1,0 +1,73 @@
+import json
+
+import pytest
+
+from loadtests.bench import goals, report
+from loadtests.bench.page import page
+
+
+def server(rate: float, p99: float, cpu: float, acceptors: int = 1) -> dict:
+    at = {"per_second": rate, "p50_ms": p99 / 2, "p99_ms": p99, "cpu_microseconds": cpu, "splits": [[20, 12]]}
+    return {
+        **{"acceptors": acceptors, "best_per_second": rate, "of_floor": rate / 1000, "cpu_microseconds": cpu},
+        **{"pss_bytes": 100 * 2**20, "ready_seconds": 0.7, "failures": 0, "compared": 50, "differing": 0},
+        "connections": {1: at | {"per_second": rate / 2}, 32: at},
+    }
+
+
+@pytest.fixture
+def result() -> dict:
+    rates = {"per_second": 1000.0, "of_floor": 1.0, "cpu_microseconds": 1000.0}
+    point = {"share": 0.5, "offered": 100.0, "p50_ms": 1.0, "p90_ms": 1.5, "p99_ms": 1.9, "late_p99_ms": 0.1}
+    beside = {"per_second": 95.0, "in_process_per_second": 100.0, "ratio": 0.95}
+    beside |= {"cpu_microseconds": 10.0, "in_process_microseconds": 9.0}
+    ours = {goals.OURS_1: server(2500, 5, 100), goals.OURS_2: server(4000, 7, 105, 2)}
+    return {
+        "machine": {
+            **{"processor": "A", "cores": 2, "flags": ["avx2"], "kernel": "6", "python": "3.11"},
+            **{"packages": {"onnxruntime": "1"}, "date": "2026-01-02T03:04:05+00:00"},
+        },
+        **{"floor": rates, "engine": rates | {"of_floor": 2.9}, "servers": ours},
+        "curves": {goals.OURS_2: [point]},
+        "mixture": {
+            **{"offered": 10.0, "short_p99_ms": {"with_long": 2.0, "without": 1.0, "equal_load": 1.5}},
+            **{"short_ratio": 2.0, "long_p99_ms": 9.0, "long_alone_ms": 2.0, "long_ratio": 4.5},
+        },
+        "lists": beside,
+        "hourly": beside,
+        "phases": {"cpu_microseconds": 100.0, "shares": {"network": 0.6, "HTTP": 0.4}},
+    }
+
+
+def test_goals_say_what_holds(result):
+    found = {goal.what: goal for goal in goals.goals(result)}
+    assert found["one text a request, 2 workers, of the floor"].holds
+    assert not found["p99 at 32 connections, saturated, 2 workers, ms"].holds
+    assert found["p99 at half load, open loop, 2 workers, ms"].measured == 1.9
+    assert found["CPU time a request, 2 workers of 1"].measured == 1.05
+    assert not found["short texts beside 5 % long ones, p99 of without"].holds
+    assert "the same, 2 workers, of the best mosec" not in found
+
+
+def test_peers_join_the_report_and_the_goals(result):
+    result["peers"] = {key: result[key] for key in ("floor", "engine")}
+    result["peers"]["servers"] = {"mosec, batches of 8": server(2000, 8, 200), goals.OURS_2: server(4200, 5, 100, 2)}
+    found = {goal.what: goal for goal in goals.goals(result)}
+    assert found["the same, 2 workers, of the best mosec"].measured == 2.1
+    assert "mosec, batches of 8" in report.text(result)
+
+
+def test_the_report_is_the_same_after_json(result):
+    assert report.text(json.loads(json.dumps(result))) == report.text(result)
+    assert "| network" in report.text(result)
+    assert "20 (20–20)" in report.text(result)
+
+
+def test_the_page_has_its_pictures_inside(result):
+    document = page(result)
+    assert document.count("<svg") == 3
+    assert "<script" not in document
+    assert 'src="http' not in document
+    result["phases"] = {"problem": "py-spy is not installed"}
+    assert page(result).count("<svg") == 2
+    assert "was not measured: py-spy" in page(result)
