@@ -1,4 +1,4 @@
-# make serve          serves the shipped models on http://127.0.0.1:8000   (PORT=, WORKERS=, DEVICE=)
+# make serve          serves the shipped models on http://127.0.0.1:8000   (PORT=, WORKERS=, DEVICE=; RUNTIME=gpu for CUDA)
 # make test           everything is checked and tested                     (TORCH_INDEX=: see README.md)
 # make loadtest       Locust against a server that it starts
 # make bench          floor, ceiling, a tutorial's server and ours beside each other   (QUICK=1, DEVICE=cuda; needs wrk)
@@ -49,7 +49,7 @@ clean:
 
 .venv-serve/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-serve
-	$(SERVE) -m pip install --quiet -c constraints.txt '.[cpu]'
+	$(SERVE) -m pip install --quiet -c constraints.txt '.[$(RUNTIME)]'
 	touch $@
 
 .venv/.installed: pyproject.toml constraints.txt

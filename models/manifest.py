@@ -108,8 +108,10 @@ class PrecisionFile(_Part):
     test: dict[str, float]
     milliseconds: dict[int, float]
     """Median time of one run of `typical_steps` steps in one thread, by batch size."""
+    chunk_milliseconds: dict[int, float] = {}
+    """The same for runs of 16 steps, which is what continuous batching does; they decide the preference."""
     throughput: dict[int, float] = {}
-    """Sequences per second, by batch size, of the same runs."""
+    """Sequences per second, by batch size, of the runs of `typical_steps`."""
 
 
 class Gate(_Part):

@@ -1,9 +1,14 @@
 from collections.abc import Iterator
 
 import httpx
+import hypothesis
 import pytest
 
 from tests.processes import ServerProcess, serving
+
+# How long an example takes says more about the neighbours of this machine than about the code.
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,8 @@ def test_the_map_of_the_readme_lists_the_folders_that_exist():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     there = {line.split("/")[0] for line in tracked.splitlines() if "/" in line and not line.startswith(".")}
     assert listed == there
+
+
+def test_the_figures_of_the_readme_are_those_of_the_shipped_bundles():
+    printed = subprocess.run([sys.executable, "-m", "models"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert printed.stdout in (ROOT / "README.md").read_text()

@@ -1,0 +1,34 @@
+"""Tables and quotations in Markdown."""
+
+from collections.abc import Iterable, Sequence
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table whose columns, but for the first, are aligned to the right."""
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+LONGEST_QUOTE = 120
+
+
+def quote(text: str) -> str:
+    """Foreign text, shortened, that must not be read as Markdown or HTML, nor break a table."""
+    visible = " ".join(text.replace("`", "'").split())
+    shown = visible if len(visible) <= LONGEST_QUOTE else f"{visible[: LONGEST_QUOTE - 1]}…"
+    return f"`{shown}`".replace("|", "\\|")
+
+
+def bold(text: str) -> str:
+    return f"**{text}**"
+
+
+def digits(value: float) -> str:
+    """Three significant digits, without an exponent where that is readable."""
+    if value == 0 or 0.001 <= abs(value) < 1:
+        return f"{value:.3f}".rstrip("0").rstrip(".") if value == 0 else f"{value:.3f}"
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def picture(file: str, description: str) -> str:
+    return f"![{description}]({file})"

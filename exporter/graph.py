@@ -1,0 +1,85 @@
+"""A step network as one clean ONNX graph with the inputs `inputs`, `lengths`, `state` and dynamic batch and time."""
+
+import logging
+import warnings
+from collections import Counter
+
+import numpy as np
+import onnx
+import torch
+
+from exporter.errors import GraphError
+from exporter.exact import make_exact
+from training.networks.step import StepNetwork
+
+INPUTS = ("inputs", "lengths", "state")
+OUTPUTS = ("outputs", "next_state")
+OPSET = 20
+
+
+def to_onnx(network: StepNetwork, example: np.ndarray) -> onnx.ModelProto:
+    """The graph of an exportable network (see `exporter.recurrent.exportable`).
+
+    `example` is one encoded sequence, int64 [T] or float32 [T, F]; its length does not limit the graph.
+    """
+    inputs = torch.from_numpy(np.stack([example, example]))
+    lengths = torch.full((2,), len(example), dtype=torch.int32)
+    batch, time = torch.export.Dim("batch", min=1), torch.export.Dim("time", min=1)
+    with warnings.catch_warnings(), quiet("torch.onnx"):
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            network,
+            (inputs, lengths, network.initial_state(2)),
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=INPUTS,
+            output_names=OUTPUTS,
+            dynamic_shapes={"inputs": {0: batch, 1: time}, "lengths": {0: batch}, "state": {0: batch}},
+        )
+    model = program.model_proto
+    _strip(model)
+    make_exact(model)
+    onnx.checker.check_model(model, full_check=True)
+    _check_dimensions(model)
+    return model
+
+
+def _check_dimensions(model: onnx.ModelProto) -> None:
+    """Batch and time must have stayed open: `len(x)` in a network's code fixes them to those of the example."""
+    for value, dynamic in zip(model.graph.input, (2, 1, 1), strict=True):
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim[:dynamic]):
+            if dim.dim_value:
+                raise GraphError(
+                    f"axis {axis} of {value.name!r} was fixed to {dim.dim_value} on export, but batch and time must "
+                    "stay open; in the network's forward, use x.shape[n] for sizes, and not len(x) or int(...)"
+                )
+
+
+def operators(model: onnx.ModelProto) -> dict[str, int]:
+    """How many nodes of each type the graph has, the most frequent first."""
+    return dict(Counter(node.op_type for node in model.graph.node).most_common())
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Remove what no runtime needs: stack traces with paths of this machine, and shapes that optimizing outdated."""
+    graph = model.graph
+    graph.ClearField("value_info")
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    model.ClearField("functions")
+
+
+class quiet:
+    """Silences a logger inside a `with` block."""
+
+    def __init__(self, name: str) -> None:
+        self.logger = logging.getLogger(name)
+
+    def __enter__(self) -> None:
+        self.level = self.logger.level
+        self.logger.setLevel(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        self.logger.setLevel(self.level)

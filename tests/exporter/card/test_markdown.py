@@ -1,0 +1,30 @@
+"""Figures that a person can read, and foreign text that breaks nothing."""
+
+import pytest
+
+from exporter.card.markdown import digits, quote, table
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0"),
+        (0.01234, "0.012"),
+        (0.5, "0.500"),
+        (1.234, "1.23"),
+        (96.49, "96.5"),
+        (2197.4, "2,197"),
+        (-3.14159, "-3.14"),
+    ],
+)
+def test_figures_have_three_digits(value: float, shown: str) -> None:
+    assert digits(value) == shown
+
+
+def test_foreign_text_cannot_break_a_table() -> None:
+    assert quote("a | b\nwith `code` and <b>") == "`a \\| b with 'code' and <b>`"
+    assert len(quote("long " * 100)) == 122
+
+
+def test_a_table_has_a_line_a_row() -> None:
+    assert table(["a", "b"], [["1", "2"]]).splitlines() == ["| a | b |", "| --- | ---: |", "| 1 | 2 |"]

@@ -1,0 +1,118 @@
+"""Small step networks of random weights: the shapes that the exporter has to handle."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from exporter import graph
+from exporter.quantize import quantized
+from exporter.recurrent import exportable, pinned_columns
+from exporter.verify import Subject
+from training.networks.recurrent import Cell, Recurrent, TokenRecurrent
+from training.networks.step import StateSlice, StepNetwork
+
+VOCABULARY = 1200
+LOWEST = -3e38
+
+
+class TextNetwork(StepNetwork):
+    """Pooled over time by maximum, mean and last: logits [B, 2]."""
+
+    def __init__(self, cell: Cell = "lstm", hidden: int = 22) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.lstm = TokenRecurrent(VOCABULARY, 14, cell, hidden)
+        self.head = nn.Linear(3 * hidden, 2)
+
+    def state_slices(self) -> tuple[StateSlice, ...]:
+        pooled = StateSlice("maximum", self.hidden, LOWEST), StateSlice("sum", self.hidden), StateSlice("count", 1)
+        return (self.lstm.state_slice("lstm"), *pooled)
+
+    def forward(self, inputs: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        before = self.split(state)
+        hidden, lstm = self.lstm(inputs.T, lengths, before["lstm"])
+        valid = (torch.arange(hidden.shape[0])[:, None] < lengths[None, :])[..., None]
+        after = {
+            "lstm": lstm,
+            "maximum": torch.maximum(before["maximum"], torch.where(valid, hidden, LOWEST).amax(0)),
+            "sum": torch.cat([before["sum"][None], hidden]).cumsum(0)[-1],
+            "count": before["count"] + lengths[:, None],
+        }
+        pooled = [after["maximum"], after["sum"] / after["count"], lstm[:, : self.hidden]]
+        return self.head(torch.cat(pooled, 1)), self.join(after)
+
+
+class SeriesNetwork(StepNetwork):
+    """Stacked layers over two features, and a head on the last valid step: [B, outputs]."""
+
+    def __init__(
+        self, cell: Cell = "lstm", hidden: int = 18, layers: int = 2, features: int = 2, clip: float | None = 6.0
+    ) -> None:
+        super().__init__()
+        self.lstm = Recurrent(cell, features, hidden, layers, input_clip=clip)
+        self.head = nn.Linear(hidden, 3)
+
+    def state_slices(self) -> tuple[StateSlice, ...]:
+        return (self.lstm.state_slice("lstm"),)
+
+    def forward(self, inputs: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        hidden, after = self.lstm(inputs.transpose(0, 1), lengths, state)
+        last = hidden.transpose(0, 1)[torch.arange(lengths.shape[0]), (lengths - 1).long()]
+        return self.head(last), after
+
+
+NETWORKS: dict[str, Callable[[], StepNetwork]] = {
+    "text": TextNetwork,
+    "text, gru": lambda: TextNetwork("gru"),
+    "series": SeriesNetwork,
+    "series, gru": lambda: SeriesNetwork("gru"),
+    "series, rnn": lambda: SeriesNetwork("rnn"),
+    "series, no clip": lambda: SeriesNetwork(clip=None),
+}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A network with its graph, and rows to try it with."""
+
+    network: StepNetwork
+    rows: list[np.ndarray]
+    model: onnx.ModelProto
+    subject: Subject
+
+
+@cache
+def prepared(name: str, pinned: bool, int8: bool = False) -> Prepared:
+    network = strong(NETWORKS[name]())
+    rows = rows_for(network)
+    if int8:
+        before = prepared(name, pinned)
+        model, initial, columns = quantized(before.model), before.subject.initial_state, before.subject.pinned
+    else:
+        stand_in = exportable(network, pinned)
+        model, columns = graph.to_onnx(stand_in, rows[0]), pinned_columns(stand_in)
+        initial = stand_in.initial_state(1)[0].numpy()
+    vocabulary = VOCABULARY if isinstance(network, TextNetwork) else None
+    return Prepared(network, rows, model, Subject(model.SerializeToString(), initial, columns, vocabulary, 1))
+
+
+def rows_for(network: StepNetwork, count: int = 40, longest: int = 60, seed: int = 0) -> list[np.ndarray]:
+    """Random sequences of mixed lengths that fit the network."""
+    random = np.random.default_rng(seed)
+    lengths = random.integers(1, longest + 1, count)
+    if isinstance(network, TextNetwork):
+        return [random.integers(0, VOCABULARY, length) for length in lengths]
+    return [random.normal(scale=3, size=(length, 2)).astype(np.float32) for length in lengths]
+
+
+def strong(network: StepNetwork, seed: int = 0) -> StepNetwork:
+    """Random weights, larger than at the start of training, so that the units saturate as trained ones do."""
+    torch.manual_seed(seed)
+    for parameter in network.parameters():
+        parameter.data = torch.randn_like(parameter) * 0.4
+    return network.eval()

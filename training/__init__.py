@@ -1,0 +1,1 @@
+"""Data sets, PyTorch networks, the training loop and the recipes; writes checkpoints for the exporter."""
