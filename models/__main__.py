@@ -25,10 +25,11 @@ def table(folder: Path) -> str:
     for place in bundle.find(folder):
         manifest = bundle.read(place).manifest
         for name, figure, other, method in rows(manifest):
-            compared = f"{other:.4g} ({method})" if other is not None else "–"
-            lines.append(
-                f"| {manifest.name}/{manifest.version} | {name.replace('_', ' ')} | **{figure:.4g}** | {compared} |"
-            )
+            wins = other is None or manifest.gate.higher_is_better == (figure > other)
+            ours = f"**{figure:.4g}**" if wins else f"{figure:.4g}"
+            others = "–" if other is None else f"{other:.4g} ({method})" if wins else f"**{other:.4g}** ({method})"
+            name = name.replace("_", " ")
+            lines.append(f"| {manifest.name}/{manifest.version} | {name} | {ours} | {others} |")
     return "\n".join(lines)
 
 
