@@ -26,18 +26,22 @@ class Application:
 
     def __init__(self, settings: Settings) -> None:
         self.service = Service(settings)
-        self._predict = PredictEndpoint(self.service)
+        self.predict = PredictEndpoint(self.service)
         self._rest = make_rest(self.service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.service.draining:
             send = _last_answer(send)
-        if scope["type"] == "http" and scope["path"] == "/predict" and scope["method"] == "POST":
-            await self._predict(scope, receive, send)
+        if self.is_prediction(scope):
+            await self.predict(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
             await self._rest(scope, receive, send)
+
+    @staticmethod
+    def is_prediction(scope: Scope) -> bool:
+        return scope["type"] == "http" and scope["path"] == "/predict" and scope["method"] == "POST"
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """The ASGI lifespan. What keeps the server from starting is told in one sentence, not in a traceback."""

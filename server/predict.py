@@ -40,6 +40,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+Headers = list[tuple[bytes, bytes]]
 Reply = tuple[int, bytes, tuple[bytes, bytes]]
 """Status, body, and one header of its own."""
 
@@ -76,14 +77,22 @@ class PredictEndpoint:
         self._numbers = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reply = await self.reply(scope["headers"], receive)
+        if reply is not None:
+            status, head, content = reply
+            await send({"type": "http.response.start", "status": status, "headers": head})
+            await send({"type": "http.response.body", "body": content})
+
+    async def reply(self, raw_headers: Headers, receive: Receive) -> tuple[int, Headers, bytes] | None:
+        """(status, headers, body) of the answer; None if the client has left."""
         started = time.perf_counter()
-        headers = dict(scope["headers"])
+        headers = dict(raw_headers)
         request_id = self._request_id(headers)
         try:
             status, content, extra = await self._answer(headers, receive)
         except ClientLeft:
             REQUESTS.labels("", "client_left").inc()
-            return
+            return None
         except Exception as problem:
             status, content, extra = self._refuse(problem, request_id)
         if self._service.settings.access_log:
@@ -97,8 +106,7 @@ class PredictEndpoint:
             (b"x-request-id", request_id),
             extra,
         ]
-        await send({"type": "http.response.start", "status": status, "headers": head})
-        await send({"type": "http.response.body", "body": content})
+        return status, head, content
 
     async def _answer(self, headers: dict[bytes, bytes], receive: Receive) -> Reply:
         most = self._service.settings.max_body_bytes

@@ -13,7 +13,7 @@ import uvicorn
 
 from server import cpus, logs
 from server.app import Application, create_app
-from server.protocol import CorkedProtocol
+from server.protocol import ShortWayProtocol
 from server.service import logger
 from server.settings import Settings
 from server.supervisor import STARTUP_FAILED, Inbox, Supervisor
@@ -74,7 +74,7 @@ class DrainingServer(uvicorn.Server):
 
     async def _serve_connection(self, connection: socket.socket, inbox: Inbox) -> None:
         make = partial(
-            CorkedProtocol,
+            ShortWayProtocol,
             config=self.config,
             server_state=self.server_state,
             app_state=self.lifespan.state,
@@ -92,7 +92,7 @@ def serve(settings: Settings, listener: socket.socket | None, inbox: Inbox | Non
     application = create_app(settings)
     config = uvicorn.Config(
         application,
-        http=CorkedProtocol,
+        http=ShortWayProtocol,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -1,47 +1,10 @@
-"""Answers in one write each: the same bytes as ever, at once, for every kind of answer."""
+"""The short way of `POST /predict` keeps what HTTP/1.1 promises, and what uvicorn does for all other addresses."""
 
 import socket
 from urllib.parse import urlsplit
 
-from server.protocol import CorkedTransport
-
 BODY = b'{"inputs": "good"}'
 HEAD = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n" % len(BODY)
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.written: list[bytes] = []
-        self.closed = False
-
-    def write(self, data: bytes) -> None:
-        self.written.append(data)
-
-    def close(self) -> None:
-        self.closed = True
-
-
-def test_head_and_body_become_one_write():
-    transport = CorkedTransport(recorder := Recorder())
-    transport.write(b"HTTP/1.1 200 OK\r\n\r\n")
-    assert recorder.written == []
-    transport.write(b"body")
-    transport.write(b"more")
-    assert recorder.written == [b"HTTP/1.1 200 OK\r\n\r\nbody", b"more"]
-
-
-def test_a_head_without_a_body_is_flushed_before_the_end():
-    for end in (CorkedTransport.flush, CorkedTransport.close):
-        transport = CorkedTransport(recorder := Recorder())
-        transport.write(b"HTTP/1.1 204 No Content\r\n\r\n")
-        end(transport)
-        assert recorder.written == [b"HTTP/1.1 204 No Content\r\n\r\n"]
-
-
-def test_an_interim_answer_is_not_held_back():
-    transport = CorkedTransport(recorder := Recorder())
-    transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    assert recorder.written == [b"HTTP/1.1 100 Continue\r\n\r\n"]
 
 
 def connect(url: str) -> socket.socket:
@@ -81,3 +44,45 @@ def test_pipelined_requests_are_answered_in_order(server):
             data += connection.recv(65536)
         places = [data.index(b"x-request-id: %d" % index) for index in range(5)]
         assert places == sorted(places)
+
+
+def test_an_answer_arrives_in_one_piece_with_the_headers_that_all_answers_have(server):
+    with connect(server.url) as connection:
+        connection.sendall(HEAD + b"\r\n" + BODY)
+        answer = connection.recv(65536)
+    head, body = answer.split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    names = [line.split(b":")[0] for line in head.split(b"\r\n")[1:]]
+    assert names == [b"date", b"content-type", b"content-length", b"x-request-id", b"server-timing"]
+    assert b"content-length: %d\r\n" % len(body) in head
+
+
+def test_a_client_that_asks_for_it_gets_its_connection_closed(server):
+    with connect(server.url) as connection:
+        connection.sendall(HEAD + b"connection: close\r\n\r\n" + BODY)
+        data = b""
+        while piece := connection.recv(65536):
+            data += piece
+    assert b"connection: close\r\n" in data
+    assert data.endswith(b"}}}")
+
+
+def test_http_1_0_is_answered_and_closed(server):
+    with connect(server.url) as connection:
+        connection.sendall((HEAD + b"\r\n").replace(b"HTTP/1.1", b"HTTP/1.0") + BODY)
+        data = b""
+        while piece := connection.recv(65536):
+            data += piece
+    assert data.endswith(b"}}}")
+
+
+def test_a_body_in_chunks_is_put_together(server):
+    with connect(server.url) as connection:
+        head = (
+            b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+        )
+        connection.sendall(head)
+        for part in (BODY[:5], BODY[5:]):
+            connection.sendall(b"%x\r\n%s\r\n" % (len(part), part))
+        connection.sendall(b"0\r\n\r\n")
+        assert b'"label"' in receive(connection, b"}}}")

@@ -11,21 +11,17 @@ from sentencepiece import SentencePieceProcessor
 
 from training import subwords
 
-ENGLISH_WORDS = (
-    "the room was clean and staff very friendly i don't like this film; it's boring! bad, long. 24 1990".split()
-)
-CHINESE_WORDS = (
-    "这个 宾馆 非常好 ， 服务 也 不错 。 房间 太小了 早餐 很差 不会 再来 书 的 内容 有意思 、 值得 一读 ！ 3".split()
-)
+ENGLISH_TEXT = "the room was clean and staff very friendly i don't like this film; it's boring! bad, long. 24 1990"
+CHINESE_TEXT = "这个 宾馆 非常好 ， 服务 也 不错 。 房间 太小了 早餐 很差 不会 再来 书 的 内容 有意思 、 值得 一读 ！ 3"
 
 
-def sentences(words: list[str], between: str) -> list[str]:
+def sentences(text: str, between: str) -> list[str]:
     random = Random(0)
-    return [between.join(random.choices(words, k=12)) for _ in range(300)]
+    return [between.join(random.choices(text.split(), k=12)) for _ in range(300)]
 
 
 def trained() -> bytes:
-    return subwords.train(sentences(ENGLISH_WORDS, " "), sentences(CHINESE_WORDS, ""), 305, 305)
+    return subwords.train(sentences(ENGLISH_TEXT, " "), sentences(CHINESE_TEXT, ""), 305, 305)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """The sentiment network as a step function, in eager float32."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -48,7 +50,7 @@ def test_a_text_in_pieces_is_the_text_in_one(network: SentimentNetwork, ids: lis
     whole, end = run(network, ids)
     edges = [0, *sorted(cut for cut in cuts if cut < len(ids)), len(ids)]
     output, state = None, None
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         output, state = run(network, ids[start:stop], state)
     torch.testing.assert_close(output, whole, rtol=0, atol=1e-6)
     torch.testing.assert_close(state, end, rtol=0, atol=1e-6)
