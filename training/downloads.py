@@ -1,4 +1,4 @@
-"""Fetch pinned files into a cache: resumed where they broke off, retried, and never used before their sha256 is right."""
+"""Fetch pinned files into a cache: resumed where they broke off, retried, never used before their sha256 is right."""
 
 import hashlib
 import os
@@ -71,7 +71,8 @@ def _download(pinned: PinnedFile) -> Path:
     try:
         {"pypi": _from_index, "npm": _from_npm}[pinned.registry](pinned, partial)
     except (httpx2.HTTPError, OSError) as error:
-        raise unavailable(pinned, f"{type(error).__name__}: {error}") from error
+        reason, *_ = str(error).splitlines() or [type(error).__name__]
+        raise unavailable(pinned, reason) from error
     if (digest := sha256_of(partial)) != pinned.sha256:
         partial.unlink()
         raise unavailable(pinned, f"its sha256 is {digest}, and only {pinned.sha256} is accepted")
@@ -99,7 +100,7 @@ def _stream(address: str, partial: Path) -> None:
     """Append what is missing; a server that ignores `Range` answers 200, and the file starts anew."""
     have = partial.stat().st_size if partial.exists() else 0
     with package_index.client().get_stream(address, headers={"Range": f"bytes={have}-"} if have else {}) as response:
-        if response.status_code == httpx2.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+        if response.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:
             return
         response.raise_for_status()
         resumed = response.status_code == httpx2.codes.PARTIAL_CONTENT

@@ -136,8 +136,8 @@ def add_evidence(network: SentimentNetwork, evidence: Evidence, validation: Text
     """Put the linear model beside the LSTM, as strong as it is best on the validation rows."""
     labels = validation.targets > 0.5
     strength = best_strength(labels, predict_logits(network, validation.ids), evidence.logits(validation.ids))
-    network.token_evidence.copy_(torch.from_numpy(evidence.tokens))
-    network.pair_evidence.copy_(torch.from_numpy(evidence.pairs))
+    network.token_evidence[:, 0] = torch.from_numpy(evidence.tokens)
+    network.pair_evidence[:, 0] = torch.from_numpy(evidence.pairs)
     network.head.weight[0, -1] = strength
     network.head.bias += strength * evidence.bias
 

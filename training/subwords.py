@@ -37,13 +37,14 @@ def train(english: Iterable[str], chinese: Iterable[str], english_size: int, chi
 
 
 def train_unigram(texts: Iterable[str], vocabulary_size: int) -> ModelProto:
-    """Sub-words of lower-cased texts, with bytes for what is rare."""
+    """At most so many sub-words of lower-cased texts, with bytes for what is rare."""
     model = io.BytesIO()
     SentencePieceTrainer.train(
         sentence_iterator=iter(texts),
         model_writer=model,
         model_type="unigram",
         vocab_size=vocabulary_size,
+        hard_vocab_limit=False,
         normalization_rule_name="nmt_nfkc_cf",
         byte_fallback=True,
         character_coverage=0.9995,

@@ -60,8 +60,8 @@ def _choice(manifest: Manifest, without_int8: str | None) -> str:
     others = ", ".join(precision for precision in manifest.precisions if precision != first)
     reason = "its chunks are clearly faster" if first != "fp32" else "the chunks of int8 are not clearly faster"
     return (
-        f"On a CPU the server loads {first} rather than {others}: {reason}. In the int8 file the LSTM's weights and "
-        "big tables take 8 bits, the rest is float; it runs on CPUs only, and CUDA gets fp32."
+        f"On a CPU the server loads {first} rather than {others}: {reason}. In the int8 file the weights of the LSTM "
+        "and its embedding, if it has one, take 8 bits, the rest is float; it runs on CPUs only, and CUDA gets fp32."
     )
 
 

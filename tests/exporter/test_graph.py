@@ -1,5 +1,7 @@
 """The graph is what a server expects: names, open axes, no traces of the machine it was made on."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from exporter import graph
 from exporter.errors import GraphError, QuantizationError
 from exporter.quantize import quantized
 from exporter.recurrent import exportable
+from exporter.sessions import alone
 from tests.exporter.networks import SeriesNetwork, prepared, rows_for, strong
 
 
@@ -65,9 +68,17 @@ def test_every_lstm_is_quantized_and_the_head_is_not(name: str) -> None:
     assert not {"LSTM", "MatMulInteger", "DynamicQuantizeMatMul"} & set(found)
 
 
-def test_a_big_embedding_is_quantized() -> None:
+def test_the_embedding_is_quantized_too() -> None:
     before, after = (prepared("text", True, int8).subject.model for int8 in (False, True))
     assert len(after) < 0.4 * len(before)
+
+
+def test_a_quantized_embedding_costs_nothing_but_last_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = prepared("text", True, True)
+    monkeypatch.setattr("exporter.quantize._embeddings", lambda model: [])
+    with_floats = quantized(prepared("text", True).model).SerializeToString()
+    other = dataclasses.replace(one.subject, model=with_floats)
+    assert alone(one.subject.session(), one.rows).deviation(alone(other.session(), one.rows)) < 1e-5
 
 
 def test_two_layers_that_share_weights_are_refused() -> None:

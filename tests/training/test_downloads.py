@@ -92,9 +92,7 @@ def test_a_passing_failure_is_retried(files: Files) -> None:
 
 def test_a_lasting_failure_says_what_to_do(files: Files) -> None:
     files.failures = 99
-    with pytest.raises(
-        CorpusUnavailable, match=r"thing 1.0 .*503 .*pip config list.*python -m training data.*resumes"
-    ):
+    with pytest.raises(CorpusUnavailable, match=r"thing 1.0 .*503 .*pip config list.*python -m training data.*resumes"):
         downloads.fetch(PINNED)
 
 

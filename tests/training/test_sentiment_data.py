@@ -29,9 +29,7 @@ def test_case_and_punctuation_cannot_move_a_text_to_another_part(text: str) -> N
 
 @given(
     rows=st.lists(
-        st.builds(
-            row, st.sampled_from(["a b", "A b!", "c", "C.", "D"]), st.sampled_from([0.0, 1.0]), st.booleans()
-        )
+        st.builds(row, st.sampled_from(["a b", "A b!", "c", "C.", "D"]), st.sampled_from([0.0, 1.0]), st.booleans())
     )
 )
 def test_no_text_is_there_twice_and_no_scored_label_is_contradicted(rows: list[Row]) -> None:

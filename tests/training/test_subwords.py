@@ -21,7 +21,7 @@ def sentences(text: str, between: str) -> list[str]:
 
 
 def trained() -> bytes:
-    return subwords.train(sentences(ENGLISH_TEXT, " "), sentences(CHINESE_TEXT, ""), 305, 305)
+    return subwords.train(sentences(ENGLISH_TEXT, " "), sentences(CHINESE_TEXT, ""), 400, 400)
 
 
 @pytest.fixture(scope="module")

@@ -35,8 +35,8 @@ class SentimentNetwork(StepNetwork):
         }
         self.hidden_size, self.buckets = hidden_size, buckets
         self.lstm = TokenRecurrent(vocabulary_size, embedding_size, "lstm", hidden_size)
-        self.register_buffer("token_evidence", torch.zeros(vocabulary_size))
-        self.register_buffer("pair_evidence", torch.zeros(buckets))
+        self.register_buffer("token_evidence", torch.zeros(vocabulary_size, 1))
+        self.register_buffer("pair_evidence", torch.zeros(buckets, 1))
         self.head = nn.Linear(3 * hidden_size + 1, 1)
         self.register_buffer("sharpness", torch.tensor([-0.5, 0.5]))
 
@@ -56,23 +56,24 @@ class SentimentNetwork(StepNetwork):
 
     def forward(self, inputs: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         ids, before = inputs.T, self.split(state)
-        valid = torch.arange(ids.shape[0], device=ids.device)[:, None] < lengths[None, :]
+        column = lengths[:, None]
+        valid = torch.arange(ids.shape[0], dtype=torch.int32, device=ids.device)[:, None, None] < column
         hidden, lstm = self.lstm(ids, lengths, before["lstm"])
         after = {
             "lstm": lstm,
-            "maximum": torch.maximum(before["maximum"], hidden.masked_fill(~valid[..., None], LOWEST).amax(0)),
+            "maximum": torch.maximum(before["maximum"], torch.where(valid, hidden, LOWEST).amax(0)),
             "sum": running_sum(before["sum"], hidden),
-            "count": before["count"] + lengths[:, None],
-            "evidence": running_sum(before["evidence"].T, self._evidence(ids, before["previous"], valid)).T,
-            "previous": inputs.gather(1, lengths[:, None].long() - 1).float(),
+            "count": before["count"] + column,
+            "evidence": running_sum(before["evidence"], self._evidence(ids, before["previous"], valid)),
+            "previous": inputs.gather(1, column.long() - 1).float(),
         }
         return self._probabilities(after), self.join(after)
 
     def _evidence(self, ids: Tensor, previous: Tensor, valid: Tensor) -> Tensor:
-        """The weight of each time step [T, 1, B]; 0 past the length."""
+        """The weight of each time step [T, B, 1]; 0 past the length."""
         pairs = pair_bucket(torch.cat([previous.T.long(), ids[:-1]]), ids, self.buckets)
-        weights = self.token_evidence[ids] + self.pair_evidence[pairs]
-        return torch.where(valid, weights, 0.0)[:, None]
+        weights = nn.functional.embedding(ids, self.token_evidence) + nn.functional.embedding(pairs, self.pair_evidence)
+        return torch.where(valid, weights, 0.0)
 
     def _probabilities(self, state: dict[str, Tensor]) -> Tensor:
         # An LSTM's slice begins with its hidden values, with or without an exporter's pinned units behind them.
