@@ -1,7 +1,7 @@
 """Dynamic int8 quantization of a pinned graph: the LSTM and its embedding; everything else stays float.
 
 The embedding's rows are rounded to the grid that the LSTM would round its inputs to anyway (the pinned columns are the
-ends of both), so an embedding of 8 bits costs nothing but the last bits. A table that is added up would cost some accuracy.
+ends of both), so an embedding of 8 bits costs nothing but the last bits. A table that is added up would cost accuracy.
 """
 
 import tempfile

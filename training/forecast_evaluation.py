@@ -71,11 +71,12 @@ def _weighted_quantile(values: np.ndarray, weights: np.ndarray, level: float) ->
 
 @dataclass(frozen=True)
 class Sample:
-    """One origin: float32 [T, 1] before it, [horizon] from it on, and the unit in which its errors count."""
+    """One origin of a series: float32 [T, 1] before it, [horizon] from it on, and the unit of its errors."""
 
     past: np.ndarray
     actual: np.ndarray
     unit: float
+    series: str = ""
 
 
 def sampled_evaluation(samples: Sequence[Sample], quantiles: tuple[float, ...]) -> Evaluation:
@@ -91,4 +92,4 @@ def sampled_evaluation(samples: Sequence[Sample], quantiles: tuple[float, ...]) 
         }
 
     gate = Gate("scaled_pinball", higher_is_better=False, allowed_loss=0.01, relative=True)
-    return Evaluation([sample.past for sample in samples], score, gate)
+    return Evaluation([sample.past for sample in samples], score, gate, actual, [sample.series for sample in samples])

@@ -19,9 +19,6 @@ from sklearn.preprocessing import normalize
 from training.networks.sentiment import NO_TOKEN, PAIR_MULTIPLIER
 from training.sentiment_data import Language, Row
 
-STRENGTH = 10.0
-"""Inverse of the L2 penalty."""
-
 
 def unchanged(features: sparse.csr_matrix) -> sparse.csr_matrix:
     return features
@@ -48,16 +45,25 @@ def log_count_ratio(features: sparse.csr_matrix, targets: np.ndarray, weights: n
     return np.log(positive / positive.sum()) - np.log(negative / negative.sum())
 
 
-def fit(features: sparse.csr_matrix, targets: np.ndarray, weights: np.ndarray, rescale: Callable = unchanged) -> NbLr:
-    """Logistic regression by L-BFGS on `features` [N, F] times their ratios; `targets` [N] lie in [0, 1]."""
+def fit(
+    features: sparse.csr_matrix,
+    targets: np.ndarray,
+    weights: np.ndarray,
+    strength: float = 10.0,
+    rescale: Callable = unchanged,
+) -> NbLr:
+    """Logistic regression by L-BFGS on `features` [N, F] times their ratios; `targets` [N] lie in [0, 1].
+
+    `strength` is the inverse of the L2 penalty.
+    """
     ratio = log_count_ratio(features, targets, weights)
     scaled = rescale(features @ sparse.diags(ratio)).tocsr()
 
     def loss_and_gradient(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         coefficients, bias = parameters[:-1], parameters[-1]
         logits = scaled @ coefficients + bias
-        loss = STRENGTH * weights @ (np.logaddexp(0, logits) - targets * logits) + 0.5 * coefficients @ coefficients
-        error = STRENGTH * weights * (expit(logits) - targets)
+        loss = strength * weights @ (np.logaddexp(0, logits) - targets * logits) + 0.5 * coefficients @ coefficients
+        error = strength * weights * (expit(logits) - targets)
         return loss, np.append(scaled.T @ error + coefficients, error.sum())
 
     start = np.zeros(scaled.shape[1] + 1)
@@ -104,7 +110,9 @@ def fit_evidence(
 def n_grams(language: Language) -> FeatureUnion:
     """English: words 1-2 and characters 2-5 within words; Chinese: characters 1-3."""
     if language == "zh":
-        return FeatureUnion([("characters", CountVectorizer(ngram_range=(1, 3), analyzer="char", binary=True))])
+        return FeatureUnion(
+            [("characters", CountVectorizer(ngram_range=(1, 3), analyzer="char", binary=True, min_df=2))]
+        )
     words = CountVectorizer(ngram_range=(1, 2), token_pattern=r"\w+|[^\w\s]", binary=True)
     characters = CountVectorizer(ngram_range=(2, 5), analyzer="char_wb", binary=True, min_df=2)
     return FeatureUnion([("words", words), ("characters", characters)])
@@ -115,7 +123,7 @@ def nb_lr_baseline(language: Language, known: Sequence[Row], rated: Sequence[Row
     vectorizer = n_grams(language)
     features = vectorizer.fit_transform([row.text for row in known]).astype(np.float64)
     targets, weights = zip(*((row.positive, 1.0 if row.scored else 0.1) for row in known), strict=True)
-    model = fit(features, np.array(targets), np.array(weights), rescale=normalize)
+    model = fit(features, np.array(targets), np.array(weights), strength=5.0, rescale=normalize)
     return model.logits(vectorizer.transform([row.text for row in rated]))
 
 
@@ -123,6 +131,6 @@ def tf_idf_baseline(language: Language, known: Sequence[Row], rated: Sequence[Ro
     """Logits [N] of `rated` by what most people try first, on the clean rows of `known`."""
     clean = [row for row in known if row.scored]
     pattern = {"analyzer": "char", "ngram_range": (1, 2)} if language == "zh" else {"ngram_range": (1, 2)}
-    model = make_pipeline(TfidfVectorizer(**pattern, sublinear_tf=True), LogisticRegression(C=STRENGTH, max_iter=300))
+    model = make_pipeline(TfidfVectorizer(**pattern, sublinear_tf=True), LogisticRegression(C=10, max_iter=300))
     model.fit([row.text for row in clean], [row.label for row in clean])
     return model.decision_function([row.text for row in rated])

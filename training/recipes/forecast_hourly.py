@@ -200,4 +200,4 @@ def _samples(series: Series, split: Split) -> Iterator[Sample]:
     for origin in origins[:: max(len(origins) // SAMPLED_ORIGINS, 1)].tolist():
         length = WEEK + origin * 7 % (LONGEST_SAMPLE - WEEK + 1)
         past = series.values[origin - length : origin, None].astype(np.float32)
-        yield Sample(past, series.values[origin : origin + HORIZON], unit)
+        yield Sample(past, series.values[origin : origin + HORIZON], unit, series.name)

@@ -157,7 +157,7 @@ def evaluation(trained: Checkpoint, split: Split) -> Evaluation:
 def _samples(series: Series, split: Split) -> Iterator[Sample]:
     for origin in series.origins(split, 250, HORIZON)[::5].tolist():
         past = series.values[origin - CONTEXT - origin * 7 % 191 : origin, None].astype(np.float32)
-        yield Sample(past, series.values[origin : origin + HORIZON], 0.01 * float(past[-1, 0]))
+        yield Sample(past, series.values[origin : origin + HORIZON], 0.01 * float(past[-1, 0]), series.name)
 
 
 def _with_rows(series: list[Series], split: Split) -> list[Series]:

@@ -89,4 +89,6 @@ def evaluation(checkpoint: Checkpoint, split: Split) -> Evaluation:
         inputs=encode(tokenizer, rows).ids,
         metrics=lambda outputs: sentiment_report.headline(rows, outputs[:, 1]),
         gate=Gate("accuracy", higher_is_better=True, allowed_loss=0.005),
+        targets=sentiment_report.labels_of(rows),
+        groups=[row.language for row in rows],
     )
