@@ -6,9 +6,9 @@
 # make image          builds the container image                           (RUNTIME=gpu for CUDA)
 
 PYTHON ?= python3
-PORT ?= 8000
-WORKERS ?= 1
-DEVICE ?= auto
+PORT ?=
+WORKERS ?=
+DEVICE ?=
 RUNTIME ?= cpu
 TORCH_INDEX ?=
 
@@ -18,7 +18,7 @@ DEV := .venv/bin/python
 .PHONY: serve dev check test loadtest bench bench-peers image clean
 
 serve: .venv-serve/.installed
-	$(SERVE) -m server --port $(PORT) --workers $(WORKERS) --device $(DEVICE)
+	$(SERVE) -m server $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))
 
 dev: .venv/.installed
 
@@ -36,7 +36,7 @@ loadtest: dev
 
 bench: dev
 	$(DEV) -m loadtests.engine --json loadtests/results/engine.json $(if $(QUICK),--quick)
-	$(DEV) -m loadtests.bench --device $(if $(filter auto,$(DEVICE)),cpu,$(DEVICE)) $(if $(QUICK),--quick)
+	$(DEV) -m loadtests.bench --device $(or $(DEVICE),cpu) $(if $(QUICK),--quick)
 
 bench-peers: dev
 	$(DEV) -m loadtests.bench.peers $(if $(QUICK),--quick)

@@ -108,7 +108,8 @@ def precision_file(done: Export, precision: Precision, folder: Path) -> schema.P
 def inputs(checkpoint: Checkpoint, rows: Rows) -> schema.Inputs:
     if checkpoint.tokenizer is not None:
         return schema.Inputs(kind="tokens", vocabulary=vocabulary(checkpoint))
-    return schema.Inputs(kind="features", features=rows[0].shape[1])
+    above = checkpoint.description.details.get("above")
+    return schema.Inputs(kind="features", features=rows[0].shape[1], above=above)
 
 
 def outputs(checkpoint: Checkpoint, finding: Finding) -> schema.Outputs:

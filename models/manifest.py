@@ -42,6 +42,8 @@ class Inputs(_Part):
     kind: Literal["tokens", "features"]
     features: Annotated[int, Field(ge=1)] | None = None
     vocabulary: Annotated[int, Field(ge=1)] | None = None
+    above: float | None = None
+    """Every feature must be greater than this, where it is set (prices are above 0)."""
 
     @model_validator(mode="after")
     def _one_width(self) -> Self:

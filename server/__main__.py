@@ -16,11 +16,18 @@ def main(arguments: list[str]) -> int:
 
     try:
         chosen = settings.load(arguments)
+    except settings.SettingsFileError as error:
+        print(error, file=sys.stderr)
+        return 2
     except ValidationError as error:
         for problem in error.errors():
-            name = ".".join(map(str, problem["loc"])).replace("_", "-")
-            print(f"--{name}: {problem['msg']} (given: {problem['input']!r})", file=sys.stderr)
+            name = ".".join(map(str, problem["loc"]))
+            sources = f"--{name.replace('_', '-')}, LSTM_{name.upper()} or the file" if name else "the settings"
+            given = f" (given: {problem['input']!r})" if name else ""
+            print(f"{sources}: {problem['msg']}{given}", file=sys.stderr)
         return 2
+    for name, meant in settings.likely_typos().items():
+        print(f"warning: {name} is no setting; did you mean {meant}?", file=sys.stderr)
     try:
         folder = tempfile.TemporaryDirectory(prefix="lstm-metrics-")
     except OSError as error:

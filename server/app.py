@@ -83,7 +83,7 @@ def make_rest(service: Service) -> FastAPI:
     async def root() -> Response:
         return RedirectResponse("/docs")
 
-    @app.api_route("/predict", methods=["GET", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+    @app.api_route("/predict", methods=["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"], include_in_schema=False)
     async def not_predict() -> Response:
         raise HTTPException(405, "send a POST request, with a JSON body", {"Allow": "POST"})
 

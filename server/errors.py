@@ -4,6 +4,7 @@ ServiceError
 ├── InvalidRequest          the body is not JSON, or something in it is wrong
 │   └── UnsupportedMedia    the body is not said to be JSON
 ├── BodyTooLarge            more bytes than the limit
+├── BodyTimeout             the body did not arrive in time
 ├── ModelNotFound           no such model or version
 ├── Overloaded              the queue is full
 │   └── Draining            the server is about to stop
@@ -35,6 +36,9 @@ class UnsupportedMedia(InvalidRequest): ...
 class BodyTooLarge(ServiceError): ...
 
 
+class BodyTimeout(ServiceError): ...
+
+
 class ModelNotFound(ServiceError): ...
 
 
@@ -57,6 +61,7 @@ STATUS: dict[type[ServiceError], tuple[HTTPStatus, str]] = {
     InvalidRequest: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request"),
     UnsupportedMedia: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
     BodyTooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large"),
+    BodyTimeout: (HTTPStatus.REQUEST_TIMEOUT, "body_timeout"),
     ModelNotFound: (HTTPStatus.NOT_FOUND, "model_not_found"),
     Overloaded: (HTTPStatus.SERVICE_UNAVAILABLE, "overloaded"),
     Draining: (HTTPStatus.SERVICE_UNAVAILABLE, "draining"),

@@ -4,6 +4,19 @@ from typing import Any
 
 import msgspec
 
+from server.errors import (
+    BodyTimeout,
+    BodyTooLarge,
+    DeadlineExceeded,
+    InternalError,
+    InvalidRequest,
+    ModelNotFound,
+    Overloaded,
+    ServiceError,
+    UnsupportedMedia,
+    body_of,
+    status_of,
+)
 from server.predict import PredictRequest
 from server.service import Service
 
@@ -21,12 +34,21 @@ The header `Server-Timing` says how long the request waited and computed; `X-Req
 """
 
 ERRORS = {
-    "404": "No such model or version.",
-    "413": "More bytes than the limit.",
-    "415": "The body is not said to be JSON.",
-    "422": "The body is not valid JSON, or something in it is wrong: `field` says where.",
-    "503": "The queue is full, or the server is stopping; `Retry-After` says when to come back.",
-    "504": "The answer was not ready in time.",
+    ModelNotFound: "No such model or version.",
+    BodyTimeout: "The body did not arrive in time.",
+    BodyTooLarge: "More bytes than the limit.",
+    UnsupportedMedia: "The body is not said to be JSON.",
+    InvalidRequest: "The body is not valid JSON, or something in it is wrong: `field` says where.",
+    InternalError: "A defect: the log has it under the request's id.",
+    Overloaded: "The queue is full, or the server is stopping; `Retry-After` says when to come back.",
+    DeadlineExceeded: "The answer was not ready in time.",
+}
+REQUEST_ID = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "maxLength": 128},
+    "description": "Comes back with the answer, and stands in the log. Made up if it is left out.",
 }
 
 
@@ -34,7 +56,10 @@ def operation(service: Service, template: str = "#/components/schemas/{name}") -
     """(the operation of `POST /predict`, the schemas it refers to)."""
     (body,), schemas = msgspec.json.schema_components([PredictRequest], ref_template=template)
     schemas |= {"Prediction": PREDICTION, "Error": ERROR}
-    failed = {"application/json": {"schema": {"$ref": template.format(name="Error")}}}
+    refusals = {
+        str(int(status_of(kind(""))[0])): {"description": text, "content": _failed(kind, text, template)}
+        for kind, text in ERRORS.items()
+    }
     shown = {title: {"value": answer} for title, answer in ANSWERS.items()}
     answered = {"application/json": {"schema": {"$ref": template.format(name="Prediction")}, "examples": shown}}
     return {
@@ -42,15 +67,21 @@ def operation(service: Service, template: str = "#/components/schemas/{name}") -
         "operationId": "predict",
         "summary": "Predict",
         "description": DESCRIPTION,
+        "parameters": [REQUEST_ID],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": body, "examples": examples(service)}},
         },
         "responses": {
             "200": {"description": "One output for each input, in the same shape.", "content": answered},
-            **{status: {"description": text, "content": failed} for status, text in ERRORS.items()},
+            **refusals,
         },
     }, schemas
+
+
+def _failed(kind: type[ServiceError], text: str, template: str) -> dict[str, Any]:
+    schema = {"$ref": template.format(name="Error")}
+    return {"application/json": {"schema": schema, "example": body_of(kind(text, "inputs"))}}
 
 
 def examples(service: Service) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import orjson
 from server.engine.sequence import Call, Result
 from server.errors import (
     RETRY_AFTER_SECONDS,
+    BodyTimeout,
     BodyTooLarge,
     DeadlineExceeded,
     InternalError,
@@ -31,7 +32,7 @@ from server.errors import (
 from server.metrics import REQUESTS
 from server.registry import Model
 from server.service import Service
-from server.tasks import Item, Parameters
+from server.tasks import Item, Parameters, Series
 
 logger = logging.getLogger("server.predict")
 
@@ -111,7 +112,12 @@ class PredictEndpoint:
     async def _answer(self, headers: dict[bytes, bytes], receive: Receive) -> Reply:
         most = self._service.settings.max_body_bytes
         check_headers(headers, most)
-        content, timing = await self._predict(await read_body(receive, most), receive)
+        try:
+            async with asyncio.timeout(self._service.settings.timeout_ms / 1000):
+                body = await read_body(receive, most)
+        except TimeoutError:
+            raise BodyTimeout("the body did not arrive in time; send it faster, or in smaller requests") from None
+        content, timing = await self._predict(body, receive)
         return 200, content, (b"server-timing", timing)
 
     def _refuse(self, problem: Exception, request_id: bytes) -> Reply:
@@ -239,6 +245,9 @@ def check_headers(headers: dict[bytes, bytes], most: int) -> None:
         given = media.decode("latin-1") or None
         message = "the body has to be JSON; send the header Content-Type: application/json"
         raise UnsupportedMedia(message, "Content-Type", given, "application/json")
+    if coding := headers.get(b"content-encoding"):
+        given = coding.decode("latin-1")
+        raise UnsupportedMedia("the body has to be sent as it is, not compressed", "Content-Encoding", given, None)
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > most:
         raise _too_large(int(length), most)
@@ -290,7 +299,10 @@ def _invalid(body: bytes, message: str) -> InvalidRequest:
     if missing:
         field = f"{field}.{missing[1]}" if field else missing[1]
     given = _given(body, field) if expected else None
-    accepted = EXPECTED.get(expected[1], expected[1]) if expected else None
+    accepted: Any = EXPECTED.get(expected[1], expected[1]) if expected else None
+    if unknown := re.match(r"Object contains unknown field `(.*)`", problem):
+        names = {None: PredictRequest, "parameters": Parameters}.get(field, Series).__struct_fields__
+        field, accepted = f"{field}.{unknown[1]}" if field else unknown[1], list(names)
     return InvalidRequest(problem.replace("`", "'"), field, given, accepted)
 
 

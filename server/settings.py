@@ -4,11 +4,13 @@ A flag (`--port 9000`) goes before an environment variable (`LSTM_PORT=9000`), a
 LSTM_CONFIG names (`port = 9000`; default: server.toml in the working directory, if there is one).
 """
 
+import difflib
 import os
+import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
@@ -19,11 +21,16 @@ from pydantic_settings import (
 
 from models.manifest import Precision
 
+DEFAULT_FILE = "server.toml"
 MODELS = Path(__file__).parent.parent / "models"
 
 
 class Settings(BaseSettings):
-    """Serves bundles over HTTP: POST /predict, and /docs for everything else."""
+    """Serves bundles over HTTP: POST /predict, and /docs for everything else.
+
+    Flags go before variables (LSTM_PORT for --port), and these before the TOML file that LSTM_CONFIG names (server.toml
+    in the working directory, if there is one).
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="LSTM_",
@@ -90,17 +97,52 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
     access_log: bool = Field(False, description="One line for each request. Costs a few per cent of throughput.")
 
+    @model_validator(mode="after")
+    def _a_list_fits_into_the_queue(self) -> Self:
+        if self.queue_limit < self.max_items:
+            raise ValueError(
+                f"queue_limit {self.queue_limit} is below max_items {self.max_items}: such a list never fits"
+            )
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
-        file = TomlConfigSettingsSource(settings_cls, toml_file=os.environ.get("LSTM_CONFIG", "server.toml"))
+        file = TomlConfigSettingsSource(settings_cls, toml_file=os.environ.get("LSTM_CONFIG", DEFAULT_FILE))
         return init_settings, env_settings, file
 
 
 def load(arguments: list[str]) -> Settings:
-    """Settings from the command line, the environment and the file. Raises pydantic.ValidationError; --help exits."""
+    """Settings from the command line, the environment and the file.
+
+    Raises pydantic.ValidationError, or SettingsFileError; --help exits.
+    """
+    _check_file()
     cli: CliSettingsSource[Settings] = CliSettingsSource(Settings, cli_parse_args=arguments)
     return Settings(_cli_settings_source=cli)  # type: ignore[call-arg]
+
+
+class SettingsFileError(Exception):
+    """The file of settings cannot be used, said in one sentence."""
+
+
+def _check_file() -> None:
+    named = os.environ.get("LSTM_CONFIG")
+    path = Path(named or DEFAULT_FILE)
+    try:
+        tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        if named:
+            raise SettingsFileError(f"LSTM_CONFIG names {named}, but there is no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsFileError(f"{path}: {error}") from None
+
+
+def likely_typos() -> dict[str, str]:
+    """Environment variables that are no setting but look like one -> the setting."""
+    known = {f"LSTM_{name.upper()}" for name in Settings.model_fields} | {"LSTM_CONFIG"}
+    unknown = [name for name in os.environ if name.startswith("LSTM_") and name not in known]
+    return {name: close[0] for name in unknown if (close := difflib.get_close_matches(name, known, 1, 0.85))}

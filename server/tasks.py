@@ -1,9 +1,10 @@
 """What a task means on the wire: a caller's item -> encoded array, and the network's outputs -> an answer."""
 
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
 from models.bundle import Bundle, BundleError
 from models.manifest import Manifest
@@ -11,6 +12,8 @@ from models.text import Tokenizer
 from server.errors import InvalidRequest
 
 CHARACTERS_A_TOKEN = 16
+LARGEST_VALUE = 1e30
+"""Of a series: beyond it the network's own arithmetic leaves the range of float32."""
 
 
 class Series(msgspec.Struct, forbid_unknown_fields=True):
@@ -22,14 +25,16 @@ class Series(msgspec.Struct, forbid_unknown_fields=True):
 class Parameters(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What may be asked of a prediction. Leave out what you do not need."""
 
-    truncate: bool = False
-    """Text: keep the first tokens of a text that is longer than the model's limit, instead of refusing it."""
-    horizon: int | None = None
-    """Series: how many steps to forecast."""
-    quantiles: list[float] | None = None
-    """Series: which quantiles to return."""
-    timeout_ms: float | None = None
-    """Give up, with status 504, when the answer takes longer than this."""
+    truncate: Annotated[
+        bool,
+        Meta(description="Text: keep the beginning of a text that is longer than the limit, instead of refusing it."),
+    ] = False
+    horizon: Annotated[int, Meta(description="Series: how many steps to forecast.")] | None = None
+    quantiles: Annotated[list[float], Meta(description="Series: which quantiles to return.")] | None = None
+    timeout_ms: (
+        Annotated[float, Meta(description="Give up, with status 504, when the answer takes longer, in milliseconds.")]
+        | None
+    ) = None
 
 
 Item = str | Series
@@ -92,7 +97,9 @@ class TextClassification:
 
     @staticmethod
     def _too_long(field: str, given: str, accepted: str) -> InvalidRequest:
-        message = f'the text has {given}, the model takes {accepted}; shorten it, or send "truncate": true'
+        message = (
+            f'the text has {given}, the model takes {accepted}; shorten it, or send "parameters": {{"truncate": true}}'
+        )
         return InvalidRequest(message, field, given, accepted)
 
     def answer(self, outputs: np.ndarray, parameters: Parameters) -> dict[str, Any]:
@@ -114,7 +121,7 @@ class Forecast:
         manifest: Manifest = bundle.manifest
         assert manifest.outputs.quantiles
         assert manifest.inputs.features
-        self._features, self._steps = manifest.inputs.features, manifest.steps
+        self._features, self._steps, self._above = manifest.inputs.features, manifest.steps, manifest.inputs.above
         self._horizon = manifest.outputs.shape[0]
         self._default_horizon = manifest.outputs.default_horizon or self._horizon
         self._quantiles = {level: column for column, level in enumerate(manifest.outputs.quantiles)}
@@ -129,7 +136,9 @@ class Forecast:
 
     def check(self, parameters: Parameters) -> Parameters:
         if parameters.truncate:
-            raise InvalidRequest("truncate is for texts; any series is taken whole", "parameters.truncate", True, False)
+            raise InvalidRequest(
+                "truncate is for texts; of a series, send the last values", "parameters.truncate", True, False
+            )
         horizon = self._default_horizon if parameters.horizon is None else parameters.horizon
         if not 1 <= horizon <= self._horizon:
             accepted = f"1 to {self._horizon}"
@@ -147,7 +156,11 @@ class Forecast:
         if len(values) < self._steps.smallest:
             message = f"the series has {len(values)} points, the model needs at least {self._steps.smallest}"
             raise InvalidRequest(message, field, len(values), f"at least {self._steps.smallest} points")
-        return values[-self._steps.largest :]
+        if len(values) > self._steps.largest:
+            accepted = f"at most {self._steps.largest} points"
+            message = f"the series has {len(values)} points, the model takes {accepted}; send the last ones"
+            raise InvalidRequest(message, field, len(values), accepted)
+        return values
 
     def _numbers(self, values: list, field: str) -> np.ndarray:
         try:
@@ -157,12 +170,22 @@ class Forecast:
         except ValueError:
             accepted = "numbers" if self._features == 1 else f"lists of {self._features} numbers"
             raise InvalidRequest("the time steps have different or wrong shapes", field, None, accepted) from None
-        if not np.isfinite(numbers).all():
-            row = int(np.flatnonzero(~np.isfinite(numbers).all(1))[0])
-            raise InvalidRequest("the value is too large for float32", f"{field}[{row}]", values[row], "below 3.4e38")
+        self._check(np.abs(numbers) < LARGEST_VALUE, "too large", f"below {LARGEST_VALUE:g}", values, field)
+        if self._above is not None:
+            self._check(numbers > self._above, "too small", f"above {self._above:g}", values, field)
         return numbers
 
+    @staticmethod
+    def _check(fine: np.ndarray, problem: str, accepted: str, values: list, field: str) -> None:
+        """Raises InvalidRequest for the first time step that is not `fine` [T, F]."""
+        if not fine.all():
+            row = int(np.flatnonzero(~fine.all(1))[0])
+            raise InvalidRequest(f"the value is {problem}", f"{field}[{row}]", values[row], accepted)
+
     def answer(self, outputs: np.ndarray, parameters: Parameters) -> dict[str, Any]:
+        if not np.isfinite(outputs).all():
+            accepted = "values of a smaller range, in another unit"
+            raise InvalidRequest("the forecast leaves the range of float32", "inputs.values", None, accepted)
         path = np.ascontiguousarray(outputs[: parameters.horizon].T)
         quantiles = {str(level): path[self._quantiles[level]] for level in parameters.quantiles or ()}
         return {"median": path[self._median], "quantiles": quantiles}

@@ -42,7 +42,7 @@ def same(answered: object, shown: object) -> None:
         for one, other in zip(answered, shown, strict=True):
             same(one, other)
     else:
-        assert answered == (pytest.approx(shown, rel=1e-2, abs=1e-2) if isinstance(shown, float) else shown)
+        assert answered == (pytest.approx(shown, rel=1e-3, abs=1e-3) if isinstance(shown, float) else shown)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -84,7 +84,8 @@ def standing(test: Mapping[str, SeriesFigures], metric: str, best: Mapping[str, 
         axis.set_ylim(len(names) - 0.5, -0.5)
     pictures.save(figure, folder / "standing.png")
     shown = picture("standing.png", "Error against the best baseline, and coverage of the interval, for each series")
-    return f"{shown}\n\nLeft of the line is better than the best baseline. Orange: a series that was never trained on."
+    legend = "Left of the line is better than the best baseline. Grey: 75 to 85 %. Orange: never trained on."
+    return f"{shown}\n\n{legend}"
 
 
 def horizon_picture(done: Export, folder: Path) -> str:

@@ -1,13 +1,18 @@
 """Tables and quotations in Markdown."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose columns, but for the first, are aligned to the right."""
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    """A table whose columns of numbers are aligned to the right."""
+    rows = list(rows)
+    marks = ["---:" if all(NUMBER.match(row[column]) for row in rows) else "---" for column in range(len(head))]
+    lines = [head, marks, *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
+
+NUMBER = re.compile(r"(\*\*)?-?[\d–]")
 
 LONGEST_QUOTE = 120
 
@@ -25,8 +30,6 @@ def bold(text: str) -> str:
 
 def digits(value: float) -> str:
     """Three significant digits, without an exponent where that is readable."""
-    if value == 0 or 0.001 <= abs(value) < 1:
-        return f"{value:.3f}".rstrip("0").rstrip(".") if value == 0 else f"{value:.3f}"
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 

@@ -5,9 +5,11 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -16,19 +18,14 @@ from tests.processes import ROOT, ServerProcess, serving
 
 
 async def under_load_until_it_stops(server: ServerProcess) -> tuple[list[httpx.Response], list[int]]:
-    """(all answers, what readiness said) while SIGTERM comes in the middle.
-
-    The eight callers behave as behind a load balancer: once readiness is off, each sends one last request. These last
-    ones take together longer than the drain delay, so the sockets close while they are being computed.
-    """
+    """(all answers, what readiness said) while SIGTERM comes in the middle, and callers stay away once it is off."""
     answers: list[httpx.Response] = []
     readiness: list[int] = []
-    body, last = {"inputs": ["good " * 60] * 16}, {"inputs": ["good " * 200] * 256}
+    body = {"inputs": ["good " * 60] * 16}
 
     async def ask(client: httpx.AsyncClient) -> None:
         while 503 not in readiness:
             answers.append(await client.post("/predict", json=body))
-        answers.append(await client.post("/predict", json=last))
 
     async def look(client: httpx.AsyncClient) -> None:
         while 503 not in readiness:
@@ -44,15 +41,37 @@ async def under_load_until_it_stops(server: ServerProcess) -> tuple[list[httpx.R
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_sigterm_turns_readiness_off_finishes_what_was_accepted_and_exits_with_0(workers):
-    with serving("--workers", workers, "--drain-seconds", "0.5") as server:
+def test_sigterm_turns_readiness_off_and_everybody_is_answered_until_callers_stay_away(workers):
+    with serving("--workers", workers, "--drain-seconds", "3") as server:
         answers, readiness = asyncio.run(under_load_until_it_stops(server))
         assert server.wait(15) == 0
         assert {answer.status_code for answer in answers} == {200}
-        assert len(answers) > 16
+        assert len(answers) > 8
         assert readiness[0] == 200
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{server.url}/health/live")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_request_that_is_half_sent_when_the_sockets_close_is_answered(workers):
+    body = b'{"inputs": "good"}'
+    head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(
+        body
+    )
+    with serving("--workers", workers, "--drain-seconds", "0.2") as server:
+        place = urlsplit(server.url)
+        with socket.create_connection((place.hostname, place.port), timeout=10) as connection:
+            connection.sendall(head + body[:5])
+            time.sleep(0.2)
+            server.terminate()
+            time.sleep(1.5)
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((place.hostname, place.port), timeout=10)
+            connection.sendall(body[5:])
+            answer = connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in answer
+        assert server.wait(15) == 0
 
 
 def test_a_second_signal_stops_without_waiting():
@@ -167,6 +186,23 @@ def test_settings_come_from_flags_before_environment_before_file(tmp_path):
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "LSTM_CHUNK_STEPS": "8", "LSTM_SLOTS": "9"}
     result = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["7", "8", "warning"]
+
+
+def test_a_list_that_never_fits_into_the_queue_is_refused_at_the_start():
+    assert "max_items 256" in refusal("--queue-limit", "4")
+
+
+def test_a_file_of_settings_that_cannot_be_read_is_named(tmp_path):
+    assert "no such file" in refusal(LSTM_CONFIG=str(tmp_path / "none.toml"))
+    broken = tmp_path / "broken.toml"
+    broken.write_text("port = ")
+    assert "broken.toml: " in refusal(LSTM_CONFIG=str(broken))
+    broken.write_text("prot = 3")
+    assert "prot" in refusal(LSTM_CONFIG=str(broken))
+
+
+def test_a_misspelt_variable_is_warned_of():
+    assert "did you mean LSTM_WORKERS" in refusal("--models", "/none", LSTM_WORKER="2")
 
 
 def test_help_shows_every_setting_with_its_default():

@@ -70,7 +70,13 @@ def fit(out: Path, seed: int, settings: Settings = Settings()) -> None:
         task="forecast",
         seed=seed,
         limits=Limits(min_steps=CONTEXT, max_steps=MAX_STEPS),
-        details={"horizon": HORIZON, "quantiles": list(QUANTILES), "frequency": "trading day", "context": CONTEXT},
+        details={
+            "horizon": HORIZON,
+            "quantiles": list(QUANTILES),
+            "above": 0.0,
+            "frequency": "trading day",
+            "context": CONTEXT,
+        },
     )
     verdict = {"against_last_price": _verdict(report["test"])}
     checkpoint.save(out, description, network, {**verdict, **report, "curve": loop.as_json(curve)})

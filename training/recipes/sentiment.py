@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from sentencepiece import SentencePieceProcessor
+from threadpoolctl import threadpool_limits
 
 from training import linear, loop, sentiment_data, sentiment_fit, sentiment_report, subwords
 from training.checkpoint import Checkpoint, Description, Limits, NetworkSpec, save
@@ -23,6 +24,8 @@ LINEAR_TEACHER_SHARE = 0.5
 
 def fit(out: Path, seed: int) -> None:
     """Train on all corpora and write the checkpoint with its report."""
+    torch.set_num_threads(1)  # sums over several threads would not be the same bits on another number of cores
+    threadpool_limits(1)
     loop.seed_everything(seed)
     parts = sentiment_data.parts()
     model = train_tokenizer(parts["train"])
