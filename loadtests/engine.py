@@ -82,6 +82,7 @@ def planning(network: Network, lengths: Sequence[int], chunks: int, rounds: int)
 
 
 def run(options: argparse.Namespace) -> dict:
+    neighbours = machine.Neighbours()
     result: dict = {"machine": machine.describe(), "rounds": options.rounds, "kinds": {}, "planning": {}}
     items: dict[str, list] = {
         "text": workload.Texts.read().mixed(options.texts),
@@ -93,6 +94,7 @@ def run(options: argparse.Namespace) -> dict:
         result["kinds"][kind] = measure(network, some, options.rounds, sweep, lists=kind == "text")
         lengths = [len(network.encode(item)) for item in some[:500]]
         result["planning"][kind] = planning(network, lengths, options.chunks, options.rounds)
+    result["machine"]["neighbours"] = neighbours.share()
     return result
 
 

@@ -3,7 +3,9 @@
 import os
 import platform
 import re
+import resource
 import subprocess
+import time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,13 +38,38 @@ def describe() -> dict:
     }
 
 
+class Neighbours:
+    """How much of the machine programs other than this one and its children use, from its making on."""
+
+    def __init__(self) -> None:
+        self._started, self._busy, self._own = time.monotonic(), _busy_seconds(), _own_seconds()
+
+    def share(self) -> float:
+        """Of all cores; above a few per cent, figures cannot be trusted."""
+        others = _busy_seconds() - self._busy - (_own_seconds() - self._own)
+        return max(0.0, others / (time.monotonic() - self._started) / (os.cpu_count() or 1))
+
+
+def _busy_seconds() -> float:
+    """User, nice and system time of all programs since the machine started."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    return sum(map(int, fields[1:4])) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_seconds() -> float:
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in usage)
+
+
 def sentence(machine: dict) -> str:
     """The same for a heading."""
     flags = ", ".join(machine["flags"])
     runtime = machine["packages"].get("onnxruntime")
+    when = machine["date"][:16].replace("T", " ")
     return (
         f"{machine['processor']}, {machine['cores']} cores ({flags}), Linux {machine['kernel']}, Python "
-        f"{machine['python']}, onnxruntime {runtime}, {machine['date'][:16].replace('T', ' ')} UTC"
+        f"{machine['python']}, onnxruntime {runtime}, {when} UTC; other programs used "
+        f"{machine.get('neighbours', 0):.0%} of the cores"
     )
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import statistics
 import sys
 import threading
@@ -76,6 +77,7 @@ def profile(server: Server, texts: list[str], seconds: float, folder: Path) -> d
 def run(options: argparse.Namespace) -> dict:
     """The whole benchmark. Raises WrkMissing, WrkFailed or ServerFailed."""
     wrk.require()
+    neighbours = machine.Neighbours()
     sample = Texts.read()
     texts = sample.mixed(512)
     flags = ("--device", options.device)
@@ -93,6 +95,7 @@ def run(options: argparse.Namespace) -> dict:
     }
     for name, step in steps.items():
         result[name] = _told(name, step)()
+    result["machine"]["neighbours"] = neighbours.share()
     return result
 
 
@@ -102,6 +105,12 @@ def save(result: dict, folder: Path) -> None:
     (folder / "bench.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     (folder / "bench.html").write_text(page(result))
     print(report.text(result), f"\n{folder / 'bench.html'}")
+
+
+def stop_on_signals() -> None:
+    """SIGTERM ends the program as Ctrl-C does: the servers, which are sessions of their own, are stopped first."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
 
 
 def arguments(given: list[str], what: str | None = __doc__) -> argparse.Namespace:
@@ -134,4 +143,5 @@ def main(given: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    stop_on_signals()
     sys.exit(main(sys.argv[1:]))

@@ -25,10 +25,15 @@ def text(result: dict) -> str:
     """Everything, section after section; those that were not measured are left out."""
     parts = [machine.sentence(result["machine"]), _servers(result), _connections(result)]
     if "peers" in result:
-        parts += ["Peers, in a run of their own:", _servers(result["peers"])]
+        parts += [f"Peers, in a run of their own, {_when(result['peers'])}:", _servers(result["peers"])]
     parts += [part(result) for key, part in SECTIONS.items() if key in result]
     parts.append(table(goals.HEADER, [goal.row() for goal in goals.goals(result)]))
     return "\n\n".join(parts)
+
+
+def _when(result: dict) -> str:
+    found = result["machine"]
+    return f"{found['date'][:16].replace('T', ' ')} UTC; others used {found.get('neighbours', 0):.0%} of the cores"
 
 
 def _servers(result: dict) -> str:

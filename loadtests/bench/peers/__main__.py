@@ -5,7 +5,7 @@ import sys
 
 from loadtests import machine
 from loadtests.bench import wrk
-from loadtests.bench.__main__ import arguments, compare, save
+from loadtests.bench.__main__ import arguments, compare, save, stop_on_signals
 from loadtests.bench.peers.environments import FOLDER, Environment, InstallFailed
 from loadtests.bench.servers import ROOT, Server, ServerFailed, ours
 from loadtests.workload import Texts
@@ -40,16 +40,19 @@ def main(given: list[str]) -> int:
         wrk.require()
         for environment in (MOSEC, BENTOML):
             environment.ensure()
+        neighbours = machine.Neighbours()
         servers = [mosec(8), mosec(32), bentoml(), ours(2, "--device", options.device)]
         peers = compare(servers, options, Texts.read().mixed(512))
     except (wrk.WrkMissing, wrk.WrkFailed, ServerFailed, InstallFailed) as problem:
         print(problem, file=sys.stderr)
         return 1
+    here = machine.describe() | {"neighbours": neighbours.share()}
     before = options.folder / "bench.json"
-    result = json.loads(before.read_text()) if before.exists() else {"machine": machine.describe(), **peers}
-    save(result | {"peers": peers | {"machine": machine.describe()}}, options.folder)
+    result = json.loads(before.read_text()) if before.exists() else {"machine": here, **peers}
+    save(result | {"peers": peers | {"machine": here}}, options.folder)
     return 0
 
 
 if __name__ == "__main__":
+    stop_on_signals()
     sys.exit(main(sys.argv[1:]))

@@ -50,7 +50,7 @@ def test_goals_say_what_holds(result):
 
 
 def test_peers_join_the_report_and_the_goals(result):
-    result["peers"] = {key: result[key] for key in ("floor", "engine")}
+    result["peers"] = {key: result[key] for key in ("machine", "floor", "engine")}
     result["peers"]["servers"] = {"mosec, batches of 8": server(2000, 8, 200), goals.OURS_2: server(4200, 5, 100, 2)}
     found = {goal.what: goal for goal in goals.goals(result)}
     assert found["the same, 2 workers, of the best mosec"].measured == 2.1
