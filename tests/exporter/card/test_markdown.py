@@ -9,8 +9,8 @@ from exporter.card.markdown import digits, quote, table
     ("value", "shown"),
     [
         (0.0, "0"),
-        (0.01234, "0.012"),
-        (0.5, "0.500"),
+        (0.01234, "0.0123"),
+        (0.5, "0.5"),
         (1.234, "1.23"),
         (96.49, "96.5"),
         (2197.4, "2,197"),
@@ -26,5 +26,12 @@ def test_foreign_text_cannot_break_a_table() -> None:
     assert len(quote("long " * 100)) == 122
 
 
-def test_a_table_has_a_line_a_row() -> None:
-    assert table(["a", "b"], [["1", "2"]]).splitlines() == ["| a | b |", "| --- | ---: |", "| 1 | 2 |"]
+def test_a_table_has_a_line_a_row_and_its_numbers_to_the_right() -> None:
+    rows = [["x", "1", "**2.5**", "3"], ["y", "–", "-1", "none"]]
+    lines = table(["a", "b", "c", "d"], rows).splitlines()
+    assert lines == [
+        "| a | b | c | d |",
+        "| --- | ---: | ---: | --- |",
+        "| x | 1 | **2.5** | 3 |",
+        "| y | – | -1 | none |",
+    ]
