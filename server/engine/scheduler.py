@@ -15,6 +15,9 @@ import numpy as np
 from server.engine.cost import CostModel
 from server.engine.sequence import Sequence
 
+PLANNING_SECONDS = 6e-5
+"""What planning, delivery and metrics of one chunk take outside of the network (`python -m loadtests.engine`)."""
+
 WORTH_THE_OVERHEAD = 4
 """A chunk is so long that its steps take at least this many times the overhead of its run."""
 
@@ -78,7 +81,8 @@ def chunk_length(remaining: np.ndarray, smallest: int, cost: CostModel, policy: 
     batch = len(remaining)
     steps = cost.steps_within(batch, policy.chunk_seconds)
     if batch > 1:
-        worthwhile = int(WORTH_THE_OVERHEAD * cost.overhead / float(cost.step_seconds[batch]))
+        overhead = cost.overhead + PLANNING_SECONDS
+        worthwhile = int(WORTH_THE_OVERHEAD * overhead / float(cost.step_seconds[batch]))
         steps = min(steps, max(policy.chunk_steps, worthwhile))
     return min(max(steps, smallest), int(remaining.max()))
 
