@@ -33,12 +33,12 @@ def own_lane(network: Network) -> Lane:
 def fixed_chunks(network: Network, slots: int, steps: int) -> Lane:
     """A lane whose chunks have `steps` steps, whatever the cost model says about budget and overhead."""
     lane = network.model.lane
-    cost = replace(lane.cost, overhead=0.0)
+    cost = lane.cost
     if slots >= len(cost.step_seconds):
         measured = cost.step_seconds
         wider = measured[-1] * np.arange(slots + 1) / (len(measured) - 1)
         cost = replace(cost, step_seconds=np.concatenate([measured, wider[len(measured) :]]))
-    return ChunkedLane(lane.name, lane.backend, lane.shape, cost, Policy(slots, steps, UNBOUNDED))
+    return ChunkedLane(lane.name, lane.backend, lane.shape, cost, Policy(slots, steps, UNBOUNDED, worth=0))
 
 
 def answer_all(network: Network, lane: Lane, calls: Sequence[Sequence], callers: int = CALLERS) -> Outcome:

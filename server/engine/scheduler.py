@@ -18,9 +18,6 @@ from server.engine.sequence import Sequence
 PLANNING_SECONDS = 6e-5
 """What planning, delivery and metrics of one chunk take outside of the network (`python -m loadtests.engine`)."""
 
-WORTH_THE_OVERHEAD = 4
-"""A chunk is so long that its steps take at least this many times the overhead of its run."""
-
 
 @dataclass(frozen=True)
 class Policy:
@@ -30,6 +27,8 @@ class Policy:
     chunk_steps: int
     chunk_seconds: float
     stretch: float = 4.0
+    worth: float = 4.0
+    """The steps of a chunk take at least this many times the overhead of its run, if the time budget allows."""
 
 
 @dataclass
@@ -82,7 +81,7 @@ def chunk_length(remaining: np.ndarray, smallest: int, cost: CostModel, policy: 
     steps = cost.steps_within(batch, policy.chunk_seconds)
     if batch > 1:
         overhead = cost.overhead + PLANNING_SECONDS
-        worthwhile = int(WORTH_THE_OVERHEAD * overhead / float(cost.step_seconds[batch]))
+        worthwhile = int(policy.worth * overhead / float(cost.step_seconds[batch]))
         steps = min(steps, max(policy.chunk_steps, worthwhile))
     return min(max(steps, smallest), int(remaining.max()))
 
