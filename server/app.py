@@ -13,8 +13,9 @@ from starlette.responses import JSONResponse, RedirectResponse
 from models.bundle import BundleError
 from server import metrics, openapi
 from server.backend import DeviceUnavailable
-from server.predict import Message, PredictEndpoint, Receive, Scope, Send
+from server.predict import PredictEndpoint
 from server.registry import Model
+from server.request import Message, Receive, Scope, Send
 from server.service import Service
 from server.settings import Settings
 

@@ -17,7 +17,7 @@ from server.errors import (
     body_of,
     status_of,
 )
-from server.predict import PredictRequest
+from server.request import PredictRequest
 from server.service import Service
 
 ABOUT = "Recurrent networks in ONNX Runtime, in continuous batches."

@@ -9,10 +9,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
-import msgspec
 import numpy as np
 import orjson
 
@@ -20,26 +17,29 @@ from server.engine.sequence import Call, Result
 from server.errors import (
     RETRY_AFTER_SECONDS,
     BodyTimeout,
-    BodyTooLarge,
     DeadlineExceeded,
     InternalError,
     InvalidRequest,
     ServiceError,
-    UnsupportedMedia,
     body_of,
     status_of,
 )
 from server.metrics import REQUESTS
 from server.registry import Model
+from server.request import (
+    ClientLeft,
+    PredictRequest,
+    Receive,
+    Scope,
+    Send,
+    check_headers,
+    parse,
+    read_body,
+)
 from server.service import Service
-from server.tasks import Item, Parameters, Series
+from server.tasks import Item, Parameters
 
 logger = logging.getLogger("server.predict")
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 Headers = list[tuple[bytes, bytes]]
 Reply = tuple[int, bytes, tuple[bytes, bytes]]
@@ -49,24 +49,6 @@ LOOK_FOR_LEAVERS_AFTER = 0.05
 ENCODE_SECONDS_AT_A_TIME = 0.001
 LONGEST_TIMEOUT_MS = 24 * 3600 * 1000.0
 REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
-
-
-class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """One input or a list of them; the answer's `outputs` have the same shape."""
-
-    inputs: Item | list[Item]
-    model: str | None = None
-    """A model's name or its task. May be left out where only one model takes such inputs."""
-    version: int | None = None
-    """Default: the highest."""
-    parameters: Parameters = Parameters()
-
-
-class ClientLeft(Exception):
-    """Nobody is left to answer."""
-
-
-decode = msgspec.json.Decoder(PredictRequest).decode
 
 
 class PredictEndpoint:
@@ -236,92 +218,3 @@ class Watch:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._model.lane.abandon(self._call)
-
-
-def check_headers(headers: dict[bytes, bytes], most: int) -> None:
-    """Refuses what is not JSON, and a body that says it is too large before a byte of it is read."""
-    media = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
-    if media != b"application/json":
-        given = media.decode("latin-1") or None
-        message = "the body has to be JSON; send the header Content-Type: application/json"
-        raise UnsupportedMedia(message, "Content-Type", given, "application/json")
-    if coding := headers.get(b"content-encoding"):
-        given = coding.decode("latin-1")
-        raise UnsupportedMedia("the body has to be sent as it is, not compressed", "Content-Encoding", given, None)
-    length = headers.get(b"content-length", b"0")
-    if length.isdigit() and int(length) > most:
-        raise _too_large(int(length), most)
-
-
-async def read_body(receive: Receive, most: int) -> bytes:
-    """The whole body, or BodyTooLarge as soon as it is longer than `most` bytes."""
-    message = await receive()
-    body = message.get("body", b"")
-    if message.get("more_body"):
-        parts, size = [body], len(body)
-        while message.get("more_body"):
-            message = await receive()
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > most:
-                raise _too_large(size, most)
-        body = b"".join(parts)
-    if message["type"] == "http.disconnect":
-        raise ClientLeft
-    if len(body) > most:
-        raise _too_large(len(body), most)
-    return body
-
-
-def _too_large(given: int, most: int) -> BodyTooLarge:
-    accepted = f"at most {most} bytes"
-    return BodyTooLarge(f"the body has {given} bytes or more; send fewer inputs in one request", None, given, accepted)
-
-
-def parse(body: bytes) -> PredictRequest:
-    """Raises InvalidRequest with the place in the body, what stood there and what may stand there."""
-    try:
-        return decode(body)
-    except msgspec.ValidationError as error:
-        raise _invalid(body, str(error)) from None
-    except UnicodeDecodeError as error:
-        raise InvalidRequest(f"the body is not UTF-8 (byte {error.start} of a string)", None, None, "UTF-8") from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidRequest(f"the body is not valid JSON: {error}", None, None, "a JSON object") from None
-
-
-def _invalid(body: bytes, message: str) -> InvalidRequest:
-    """msgspec says ``Expected `X`, got `Y` - at `$.place` ``: the same for people and for programs."""
-    problem, _, place = message.partition(" - at `$")
-    field = place.rstrip("`").lstrip(".") or None
-    expected = re.match(r"Expected `(.*?)`", problem)
-    missing = re.match(r"Object missing required field `(.*)`", problem)
-    if missing:
-        field = f"{field}.{missing[1]}" if field else missing[1]
-    given = _given(body, field) if expected else None
-    accepted: Any = EXPECTED.get(expected[1], expected[1]) if expected else None
-    if unknown := re.match(r"Object contains unknown field `(.*)`", problem):
-        names = {None: PredictRequest, "parameters": Parameters}.get(field, Series).__struct_fields__
-        field, accepted = f"{field}.{unknown[1]}" if field else unknown[1], list(names)
-    return InvalidRequest(problem.replace("`", "'"), field, given, accepted)
-
-
-EXPECTED = {
-    "str | object | array": 'a text, {"values": [...]}, or a list of one of them',
-    "str | object": 'a text or {"values": [...]}',
-    "float": "a number",
-    "float | array": "a number, or a list of numbers for each time step",
-}
-"""msgspec's names of types, said for people."""
-
-
-def _given(body: bytes, field: str | None) -> Any:
-    """What stands at `field`, cut to a readable length; None if the rest of the body is broken."""
-    try:
-        document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    for key in re.findall(r"[^.\[\]]+", field or ""):
-        document = document[int(key)] if isinstance(document, list) else document[key]
-    text = msgspec.json.encode(document).decode()
-    return document if len(text) <= 100 else text[:100] + "…"
