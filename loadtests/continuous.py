@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import uvloop
 
 from loadtests.floor import Network, Outcome, timed
+from server.engine.cost import CostModel
 from server.engine.engine import Engine
 from server.engine.lane import ChunkedLane, Lane
 from server.engine.scheduler import Policy
@@ -30,15 +30,27 @@ def own_lane(network: Network) -> Lane:
     return lane_of(network, network.model.lane.policy)
 
 
+class FixedChunks(ChunkedLane):
+    """A lane whose chunks have `steps` steps, whatever the cost model says."""
+
+    steps = 1
+
+    def _chunk_length(self, remaining: np.ndarray) -> int:
+        return min(self.steps, int(remaining.max()))
+
+
 def fixed_chunks(network: Network, slots: int, steps: int) -> Lane:
-    """A lane whose chunks have `steps` steps, whatever the cost model says about budget and overhead."""
-    lane = network.model.lane
-    cost = lane.cost
-    if slots >= len(cost.step_seconds):
-        measured = cost.step_seconds
-        wider = measured[-1] * np.arange(slots + 1) / (len(measured) - 1)
-        cost = replace(cost, step_seconds=np.concatenate([measured, wider[len(measured) :]]))
-    return ChunkedLane(lane.name, lane.backend, lane.shape, cost, Policy(slots, steps, UNBOUNDED, worth=0))
+    lane, sizes = network.model.lane, np.arange(slots + 1)
+    cost = CostModel(*(_extended(measured, sizes) for measured in (lane.cost.overhead, lane.cost.step_seconds)))
+    found = FixedChunks(lane.name, lane.backend, lane.shape, cost, Policy(slots, UNBOUNDED))
+    found.steps = steps
+    return found
+
+
+def _extended(measured: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Beyond the measured batch sizes, in proportion."""
+    largest = len(measured) - 1
+    return np.where(sizes <= largest, measured[np.minimum(sizes, largest)], measured[-1] * sizes / largest)
 
 
 def answer_all(network: Network, lane: Lane, calls: Sequence[Sequence], callers: int = CALLERS) -> Outcome:

@@ -1,5 +1,6 @@
 """The ASGI application: `POST /predict` goes straight to its endpoint, everything else through FastAPI."""
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -25,8 +26,8 @@ TITLE = "LSTM server"
 class Application:
     """What uvicorn calls. `service` is its state, for tests and for the process that runs it."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.service = Service(settings)
+    def __init__(self, service: Service) -> None:
+        self.service = service
         self.predict = PredictEndpoint(self.service)
         self._rest = make_rest(self.service)
 
@@ -59,7 +60,7 @@ class Application:
 
 
 def create_app(settings: Settings) -> Application:
-    return Application(settings)
+    return Application(Service(settings))
 
 
 def _last_answer(send: Send) -> Send:
@@ -102,8 +103,9 @@ def make_rest(service: Service) -> FastAPI:
         return JSONResponse({"status": status}, 200 if service.ready else 503)
 
     @app.get("/metrics", tags=["metrics"], summary="Prometheus metrics of all workers", response_class=Response)
-    def scrape() -> Response:
-        return Response(metrics.scrape(), media_type=CONTENT_TYPE_LATEST)
+    async def scrape() -> Response:
+        service.observer.write()
+        return Response(await asyncio.to_thread(metrics.scrape), media_type=CONTENT_TYPE_LATEST)
 
     return app
 

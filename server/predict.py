@@ -35,6 +35,7 @@ from server.request import (
     check_headers,
     parse,
     read_body,
+    too_large,
 )
 from server.service import Service
 from server.tasks import Item, Parameters
@@ -58,21 +59,27 @@ class PredictEndpoint:
         self._service = service
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count(1)
+        self._watches = Watches()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reply = await self.reply(scope["headers"], receive)
+        reply = await self.reply(scope["headers"], receive, None)
         if reply is not None:
             status, head, content = reply
             await send({"type": "http.response.start", "status": status, "headers": head})
             await send({"type": "http.response.body", "body": content})
 
-    async def reply(self, raw_headers: Headers, receive: Receive) -> tuple[int, Headers, bytes] | None:
-        """(status, headers, body) of the answer; None if the client has left."""
+    async def reply(
+        self, raw_headers: Headers, receive: Receive, body: bytes | None
+    ) -> tuple[int, Headers, bytes] | None:
+        """(status, headers, body) of the answer; None if the client has left.
+
+        `body` is the request's, where all of it is there already; else it is received.
+        """
         started = time.perf_counter()
         headers = dict(raw_headers)
         request_id = self._request_id(headers)
         try:
-            status, content, extra = await self._answer(headers, receive)
+            status, content, extra = await self._answer(headers, receive, body)
         except ClientLeft:
             REQUESTS.labels("", "client_left").inc()
             return None
@@ -91,16 +98,22 @@ class PredictEndpoint:
         ]
         return status, head, content
 
-    async def _answer(self, headers: dict[bytes, bytes], receive: Receive) -> Reply:
+    async def _answer(self, headers: dict[bytes, bytes], receive: Receive, body: bytes | None) -> Reply:
         most = self._service.settings.max_body_bytes
         check_headers(headers, most)
-        try:
-            async with asyncio.timeout(self._service.settings.timeout_ms / 1000):
-                body = await read_body(receive, most)
-        except TimeoutError:
-            raise BodyTimeout("the body did not arrive in time; send it faster, or in smaller requests") from None
+        if body is None:
+            body = await self._receive(receive, most)
+        elif len(body) > most:
+            raise too_large(len(body), most)
         content, timing = await self._predict(body, receive)
         return 200, content, (b"server-timing", timing)
+
+    async def _receive(self, receive: Receive, most: int) -> bytes:
+        try:
+            async with asyncio.timeout(self._service.settings.timeout_ms / 1000):
+                return await read_body(receive, most)
+        except TimeoutError:
+            raise BodyTimeout("the body did not arrive in time; send it faster, or in smaller requests") from None
 
     def _refuse(self, problem: Exception, request_id: bytes) -> Reply:
         error = self._named(problem, request_id)
@@ -168,6 +181,10 @@ class PredictEndpoint:
     async def _wait(self, model: Model, call: Call, parameters: Parameters, receive: Receive) -> list[Result]:
         timeout_ms = parameters.timeout_ms or self._service.settings.timeout_ms
         watch = Watch(call, model, timeout_ms, receive)
+        if timeout_ms > LOOK_FOR_LEAVERS_AFTER * 1000:
+            self._watches.start(watch)
+        else:
+            watch.late()
         try:
             return await call.future
         except asyncio.CancelledError:
@@ -177,7 +194,7 @@ class PredictEndpoint:
             model.lane.abandon(call)
             raise
         finally:
-            watch.stop()
+            self._watches.stop(watch)
 
     def _request_id(self, headers: dict[bytes, bytes]) -> bytes:
         given = headers.get(b"x-request-id")
@@ -189,26 +206,29 @@ class PredictEndpoint:
 class Watch:
     """Ends a call at its deadline, and abandons it when the caller leaves.
 
-    To look for a caller who left takes a task, so it begins only once an answer is late. One timer serves both.
+    To look for a caller who left takes a task, so it begins only once an answer is late.
     """
+
+    __slots__ = ("_call", "_listener", "_loop", "_model", "_receive", "_timeout_ms", "_timer", "late_at")
 
     def __init__(self, call: Call, model: Model, timeout_ms: float, receive: Receive) -> None:
         self._call, self._model, self._timeout_ms, self._receive = call, model, timeout_ms, receive
-        self._loop = asyncio.get_running_loop()
         self._listener: asyncio.Task | None = None
-        seconds = timeout_ms / 1000
-        first = min(seconds, LOOK_FOR_LEAVERS_AFTER)
-        self._left = seconds - first
-        self._timer = self._loop.call_later(first, self._late if self._left else self._expire)
+        self._timer: asyncio.TimerHandle | None = None
+        self.late_at = call.arrived + LOOK_FOR_LEAVERS_AFTER
+
+    def late(self) -> None:
+        """Begins to look for the deadline and for the caller's leave."""
+        loop = asyncio.get_running_loop()
+        seconds = self._call.arrived + self._timeout_ms / 1000 - time.monotonic()
+        self._timer = loop.call_later(max(0.0, seconds), self._expire)
+        self._listener = loop.create_task(self._listen())
 
     def stop(self) -> None:
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._listener is not None:
             self._listener.cancel()
-
-    def _late(self) -> None:
-        self._listener = self._loop.create_task(self._listen())
-        self._timer = self._loop.call_later(self._left, self._expire)
 
     def _expire(self) -> None:
         message = f"no answer within {self._timeout_ms:g} ms; allow more time with parameters.timeout_ms, or send less"
@@ -218,3 +238,32 @@ class Watch:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._model.lane.abandon(self._call)
+
+
+class Watches:
+    """All calls that are under way. One timer serves them all, since hardly a call is ever late."""
+
+    def __init__(self) -> None:
+        self._early: dict[int, Watch] = {}
+        self._looking = False
+
+    def start(self, watch: Watch) -> None:
+        self._early[id(watch)] = watch
+        if not self._looking:
+            self._looking = True
+            asyncio.get_running_loop().call_later(LOOK_FOR_LEAVERS_AFTER, self._look)
+
+    def stop(self, watch: Watch) -> None:
+        self._early.pop(id(watch), None)
+        watch.stop()
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        late = list(itertools.takewhile(lambda watch: watch.late_at <= now, self._early.values()))
+        for watch in late:
+            del self._early[id(watch)]
+            watch.late()
+        self._looking = bool(self._early)
+        if self._looking:
+            soonest = next(iter(self._early.values())).late_at
+            asyncio.get_running_loop().call_later(soonest - now, self._look)

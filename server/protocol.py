@@ -35,7 +35,9 @@ class ShortWayProtocol(HttpToolsProtocol):
         self.tasks.add(task)
 
     async def _predict(self, cycle: RequestResponseCycle) -> None:
-        reply = await self._application.predict.reply(cycle.scope["headers"], cycle.receive)  # type: ignore[arg-type]
+        partial = cycle.more_body or cycle.waiting_for_100_continue or cycle.disconnected
+        body = None if partial else bytes(cycle.body)
+        reply = await self._application.predict.reply(cycle.scope["headers"], cycle.receive, body)  # type: ignore[arg-type]
         if cycle.flow.write_paused and not cycle.disconnected:
             await cycle.flow.drain()
         if reply is None or cycle.disconnected:

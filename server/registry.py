@@ -154,7 +154,7 @@ def make_lane(bundle: Bundle, backend: OnnxBackend, settings: Settings) -> Lane:
         manifest.outputs.when == "per_step",
         manifest.columns("clipped"),
     )
-    policy = Policy(settings.slots, settings.chunk_steps, settings.chunk_ms / 1000, settings.stretch)
+    policy = Policy(settings.slots, settings.chunk_ms / 1000, settings.stretch)
     shortest = manifest.steps.first_chunk if manifest.chunkable else manifest.steps.smallest
     costs = warm_up(backend, shape, policy, shortest)
     kind = ChunkedLane if manifest.chunkable else PaddedLane

@@ -45,7 +45,7 @@ def check_headers(headers: dict[bytes, bytes], most: int) -> None:
         raise UnsupportedMedia("the body has to be sent as it is, not compressed", "Content-Encoding", given, None)
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > most:
-        raise _too_large(int(length), most)
+        raise too_large(int(length), most)
 
 
 async def read_body(receive: Receive, most: int) -> bytes:
@@ -59,16 +59,16 @@ async def read_body(receive: Receive, most: int) -> bytes:
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > most:
-                raise _too_large(size, most)
+                raise too_large(size, most)
         body = b"".join(parts)
     if message["type"] == "http.disconnect":
         raise ClientLeft
     if len(body) > most:
-        raise _too_large(len(body), most)
+        raise too_large(len(body), most)
     return body
 
 
-def _too_large(given: int, most: int) -> BodyTooLarge:
+def too_large(given: int, most: int) -> BodyTooLarge:
     accepted = f"at most {most} bytes"
     return BodyTooLarge(f"the body has {given} bytes or more; send fewer inputs in one request", None, given, accepted)
 

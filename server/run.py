@@ -88,8 +88,12 @@ class DrainingServer(uvicorn.Server):
 
 def serve(settings: Settings, listener: socket.socket | None, inbox: Inbox | None = None) -> int:
     """Serves connections from `listener` or from `inbox` until a signal comes; the process's exit code."""
+    return serve_application(create_app(settings), listener, inbox)
+
+
+def serve_application(application: Application, listener: socket.socket | None, inbox: Inbox | None = None) -> int:
+    settings = application.service.settings
     logs.configure(settings.log_level)
-    application = create_app(settings)
     config = uvicorn.Config(
         application,
         http=ShortWayProtocol,

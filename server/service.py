@@ -21,14 +21,14 @@ class Service:
     registry: Registry = field(default_factory=lambda: Registry([]))
     engines: dict[bool, Engine] = field(default_factory=dict)
     """One engine whose steps run on the event loop (True), one whose steps run in a thread (False)."""
+    observer: metrics.Observer = field(default_factory=metrics.Observer)
     draining: bool = False
 
     async def start(self) -> None:
         """Loads all models, off the event loop. Raises BundleError or DeviceUnavailable."""
         device = choose_device(self.settings.device)
         self.registry = await asyncio.to_thread(load_all, self.settings, device)
-        observe = metrics.Observers()
-        self.engines = {inline: Engine(self.settings.queue_limit, inline, observe) for inline in (True, False)}
+        self.engines = {inline: Engine(self.settings.queue_limit, inline, self.observer) for inline in (True, False)}
         for model in self.registry:
             self.engine_of(model).add(model.lane)
             metrics.WORKERS.labels(model.lane.name, model.precision, model.device).set(1)
@@ -39,6 +39,7 @@ class Service:
         """Answers what was accepted, then stops."""
         self.draining = True
         await asyncio.gather(*(engine.drain() for engine in self.engines.values()))
+        self.observer.write()
 
     def engine_of(self, model: Model) -> Engine:
         return self.engines[model.inline]

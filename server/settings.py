@@ -67,15 +67,10 @@ class Settings(BaseSettings):
         le=1024,
         description="Sequences that advance together. More raise throughput and memory, and the latency of each.",
     )
-    chunk_steps: int = Field(
-        16,
-        ge=1,
-        description="Time steps between two chances to join a shared batch. Fewer: less waiting, more overhead.",
-    )
     chunk_ms: float = Field(
         1.0,
         gt=0,
-        description="Longest predicted time of one chunk, in milliseconds: the time that a new request may wait for.",
+        description="Longest predicted time of a chunk, in ms. With less, requests wait less, at less throughput.",
     )
     stretch: float = Field(
         4.0,

@@ -14,7 +14,7 @@ from typing import TypeVar
 from loadtests import machine
 from loadtests.bench import against_network, latency, phases, report, wrk
 from loadtests.bench.saturation import cell, saturate, summary
-from loadtests.bench.servers import Server, ServerFailed, ceiling, ours, running, tutorial
+from loadtests.bench.servers import Server, ServerFailed, ceiling, ours, running, threaded, tutorial
 from loadtests.continuous import answer_all, own_lane
 from loadtests.floor import Network, Outcome, padded
 from loadtests.rounds import alternate, median_ratio
@@ -82,7 +82,11 @@ def run(options: argparse.Namespace) -> dict:
     texts = sample.mixed(512)
     flags = ("--device", options.device)
     one, two = ours(1, *flags), ours(2, *flags)
-    servers = [ceiling(1), tutorial(), two] if options.quick else [ceiling(1), ceiling(2), tutorial(), one, two]
+    servers = (
+        [ceiling(1), tutorial(), two]
+        if options.quick
+        else [ceiling(1), ceiling(2), tutorial(), threaded(*flags), one, two]
+    )
     measured = [two] if options.quick else [tutorial(), one, two]
     result = {"machine": machine.describe(), **compare(servers, options, texts)}
     curve = partial(latency.curve, texts=texts, shares=options.shares, seconds=options.seconds, folder=options.folder)

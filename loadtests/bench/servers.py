@@ -61,6 +61,11 @@ def ours(workers: int, *flags: str) -> Server:
     return Server(f"ours, {workers} worker{'s' * (workers > 1)}", workers, (*command, *flags))
 
 
+def threaded(*flags: str) -> Server:
+    command = (sys.executable, "-m", "loadtests.bench.threaded_server", "--port", "{port}", "--drain-seconds", "0")
+    return Server("ours, 1 worker, steps in a thread", 1, (*command, *flags))
+
+
 def ceiling(workers: int) -> Server:
     name = f"constant answer, {workers} worker{'s' * (workers > 1)}"
     return uvicorn(name, "loadtests.bench.constant:app", workers)

@@ -15,10 +15,15 @@ from server.errors import Draining, InferenceFailed, Overloaded
 
 logger = logging.getLogger("server.engine")
 
-Observer = Callable[[Lane, Batch, float], None]
+TURNS_BETWEEN_STEPS = 3
+"""Of the event loop: answers are written in the first, requests read in the second and queued in the third. With fewer
+of them an answer waits for the next step, and a request that arrived during a step misses the next one."""
+
+Observer = Callable[[Lane], None]
+"""Told of each batch; what happened is in the lane's tally."""
 
 
-def ignore(lane: Lane, batch: Batch, seconds: float) -> None:
+def ignore(lane: Lane) -> None:
     """An observer that looks away."""
 
 
@@ -95,7 +100,8 @@ class Engine:
             await self._work.wait()
             while (lane := self._choose()) is not None:
                 await self._step(lane)
-                await asyncio.sleep(0)
+                for _ in range(TURNS_BETWEEN_STEPS):
+                    await asyncio.sleep(0)
             self._work.clear()
 
     def _choose(self) -> Lane | None:
@@ -117,7 +123,8 @@ class Engine:
             logger.exception("a batch failed", extra={"model": lane.name, "rows": lane.running})
             lane.fail(InferenceFailed("the network could not be run on this batch; the server's log says why"))
         else:
-            self._observe(lane, batch, now - started)
+            lane.tally.add_batch(batch.rows, now - started)
+            self._observe(lane)
 
     def _charge(self, lane: Lane, batch: Batch) -> None:
         self._virtual_time = lane.virtual_time

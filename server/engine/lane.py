@@ -56,12 +56,21 @@ class Shape:
 
 @dataclass
 class Tally:
-    """What happened since somebody last looked: the metrics do, once a batch."""
+    """What happened since somebody last looked, which the metrics do some times a second."""
 
     steps: int = 0
     padded_steps: int = 0
     clipped: float = 0.0
-    finished: list[Call] = field(default_factory=list)
+    batch_rows: list[int] = field(default_factory=list)
+    batch_seconds: list[float] = field(default_factory=list)
+    queue_seconds: list[float] = field(default_factory=list)
+    """Of the finished calls, from arrival to the first step."""
+    compute_seconds: list[float] = field(default_factory=list)
+    """From there to the answer."""
+
+    def add_batch(self, rows: int, seconds: float) -> None:
+        self.batch_rows.append(rows)
+        self.batch_seconds.append(seconds)
 
 
 class Lane(ABC):
@@ -112,8 +121,10 @@ class Lane(ABC):
         if self.shape.clipped is not None:
             self.tally.clipped += float(state[self.shape.clipped].sum())
         result = Result(outputs, state.copy() if sequence.return_state else None)
-        if sequence.call.deliver(sequence.index, result, now):
-            self.tally.finished.append(sequence.call)
+        call = sequence.call
+        if call.deliver(sequence.index, result, now):
+            self.tally.queue_seconds.append(call.started - call.arrived)
+            self.tally.compute_seconds.append(now - call.started)
 
     def _fail(self, sequences: list[Sequence], error: ServiceError) -> None:
         for sequence in sequences:
@@ -131,38 +142,39 @@ class Lane(ABC):
 class ChunkedLane(Lane):
     """Continuous batching: rows advance in chunks, and leave and join at every chunk boundary.
 
-    Row i of the arrays belongs to `rows[i]`. The rows in use are always the first ones: the last row moves into the
-    place of one that leaves.
+    Row i of the arrays belongs to `rows[i]`; the rows in use are the first ones. Who joins takes the place of somebody
+    who left, which is in `_free`; only where nobody does, the last row moves there.
     """
 
     def __init__(self, name: str, backend: Backend, shape: Shape, cost: CostModel, policy: Policy) -> None:
         super().__init__(name, backend, shape, cost, policy)
         self.rows: list[Sequence] = []
+        self._free: list[int] = []
         self._state = np.tile(shape.initial_state, (policy.slots, 1))
-        self._remaining = np.zeros(policy.slots, np.int64)
+        self._remaining = np.zeros(policy.slots, np.int32)
         self._position = np.zeros(policy.slots, np.int64)
-        self._fresh = 0
-        self._inputs = shape.empty(policy.slots, 256)
+        self._fresh = False
+        self._inputs = shape.empty(policy.slots, 0)
+        self._widen(256)
 
     @property
     def running(self) -> int:
-        return len(self.rows)
+        return len(self.rows) - len(self._free)
 
     def next_batch(self, now: float) -> Batch | None:
         if self._abandoned:
             self._forget_abandoned()
-        for sequence in self.waiting.take(self.policy.slots - len(self.rows)):
-            self._seat(sequence, now)
+        if self.waiting:
+            for sequence in self.waiting.take(self.policy.slots - self.running):
+                self._seat(sequence, now)
+        self._close_gaps()
         if not self.rows:
             return None
         size = len(self.rows)
         remaining = self._remaining[:size]
-        steps = chunk_length(remaining, self.shape.first_chunk if self._fresh else 1, self.cost, self.policy)
-        self._fresh = 0
-        lengths = np.minimum(remaining, steps).astype(np.int32)
-        self.tally.steps += int(lengths.sum())
+        steps = self._chunk_length(remaining)
         self.tally.padded_steps += size * steps
-        return Batch(self._chunk(size, steps), lengths, self._state[:size])
+        return Batch(self._chunk(size, steps), np.minimum(remaining, steps), self._state[:size])
 
     def deliver(self, batch: Batch, outputs: np.ndarray, next_state: np.ndarray, now: float) -> None:
         size, steps = batch.rows, batch.steps
@@ -172,50 +184,68 @@ class ChunkedLane(Lane):
         if self.shape.per_step:
             for sequence, piece, length in zip(self.rows, outputs, batch.lengths, strict=True):
                 sequence.pieces.append(piece[:length])
-        for row in np.flatnonzero(self._remaining[:size] <= 0)[::-1].tolist():
+        for row in (self._remaining[:size] <= 0).nonzero()[0].tolist():
             sequence = self.rows[row]
             answer = np.concatenate(sequence.pieces) if self.shape.per_step else outputs[row]
+            self.tally.steps += sequence.steps
             self._finish(sequence, answer, next_state[row], now)
-            self._leave(row)
+            self._free.append(row)
 
     def fail(self, error: ServiceError) -> None:
         self._fail(self.rows, error)
         self.rows.clear()
+        self._free.clear()
 
     def _forget_abandoned(self) -> None:
         super()._forget_abandoned()
-        for row in reversed(range(len(self.rows))):
-            if self.rows[row].call.done:
-                self._leave(row)
+        self._free += [row for row, sequence in enumerate(self.rows) if sequence.call.done and row not in self._free]
 
     def _seat(self, sequence: Sequence, now: float) -> None:
-        row = len(self.rows)
+        if self._free:
+            row = self._free.pop()
+            self.rows[row] = sequence
+        else:
+            row = len(self.rows)
+            self.rows.append(sequence)
         if sequence.steps > self._inputs.shape[1]:
-            wider = self.shape.empty(self.policy.slots, max(sequence.steps, 2 * self._inputs.shape[1]))
-            wider[:, : self._inputs.shape[1]] = self._inputs
-            self._inputs = wider
-        self.rows.append(sequence)
+            self._widen(max(sequence.steps, 2 * self._inputs.shape[1]))
         self._inputs[row, : sequence.steps] = sequence.inputs
         self._position[row], self._remaining[row] = 0, sequence.steps
         self._state[row] = self.shape.initial_state if sequence.state is None else sequence.state
-        self._fresh += sequence.state is None
+        self._fresh |= sequence.state is None
         if not sequence.call.started:
             sequence.call.started = now
 
-    def _leave(self, row: int) -> None:
-        last = len(self.rows) - 1
-        if row != last:
-            self.rows[row] = self.rows[last]
-            self._state[row] = self._state[last]
-            position, remaining = int(self._position[last]), int(self._remaining[last])
-            self._position[row], self._remaining[row] = position, remaining
-            self._inputs[row, position : position + remaining] = self._inputs[last, position : position + remaining]
-        self.rows.pop()
+    def _close_gaps(self) -> None:
+        """Moves the last rows into the places that nobody took."""
+        for row in sorted(self._free, reverse=True):
+            last = len(self.rows) - 1
+            if row != last:
+                self.rows[row] = self.rows[last]
+                self._state[row] = self._state[last]
+                position, remaining = int(self._position[last]), int(self._remaining[last])
+                self._position[row], self._remaining[row] = position, remaining
+                self._inputs[row, position : position + remaining] = self._inputs[last, position : position + remaining]
+            self.rows.pop()
+        self._free.clear()
+
+    def _widen(self, steps: int) -> None:
+        """Makes room for sequences of `steps` steps."""
+        wider = self.shape.empty(self.policy.slots, steps)
+        wider[:, : self._inputs.shape[1]] = self._inputs
+        self._inputs = wider
+        self._flat = wider.reshape(-1, *wider.shape[2:])
+        self._starts = np.arange(self.policy.slots)[:, None] * steps
+
+    def _chunk_length(self, remaining: np.ndarray) -> int:
+        smallest = self.shape.first_chunk if self._fresh else 1
+        self._fresh = False
+        return chunk_length(remaining, smallest, self.cost, self.policy)
 
     def _chunk(self, size: int, steps: int) -> np.ndarray:
         """The next `steps` inputs of the first `size` rows. Past a row's end stands what happens to stand there."""
-        columns = np.minimum(self._position[:size, None] + np.arange(steps), self._inputs.shape[1] - 1)
-        return self._inputs[np.arange(size)[:, None], columns]
+        places = self._starts[:size] + self._position[:size, None] + np.arange(steps)
+        return self._flat.take(places, 0, mode="clip")
 
 
 class PaddedLane(Lane):

@@ -15,7 +15,7 @@ import numpy as np
 from server.engine.cost import CostModel
 from server.engine.sequence import Sequence
 
-PLANNING_SECONDS = 6e-5
+PLANNING_SECONDS = 1e-4
 """What planning, delivery and metrics of one chunk take outside of the network (`python -m loadtests.engine`)."""
 
 
@@ -24,11 +24,8 @@ class Policy:
     """What an operator may tune; see `server.settings` for the trade-offs."""
 
     slots: int
-    chunk_steps: int
     chunk_seconds: float
     stretch: float = 4.0
-    worth: float = 4.0
-    """The steps of a chunk take at least this many times the overhead of its run, if the time budget allows."""
 
 
 @dataclass
@@ -71,19 +68,19 @@ def virtual_deadline(arrived: float, seconds: float, stretch: float, priority: f
 
 
 def chunk_length(remaining: np.ndarray, smallest: int, cost: CostModel, policy: Policy) -> int:
-    """Time steps of the next chunk, for rows with `remaining` steps to go (int [batch]).
+    """Time steps of the next chunk, for rows with `remaining` steps to go (int [batch]): at least `smallest`, and as
+    many as do the most useful steps a second.
 
-    As many as fit into the time budget, so that a new request never waits long for the running chunk; if anybody shares
-    the batch, no more than `chunk_steps`, so that finished rows leave soon, unless so few would not be worth the
-    overhead of a run; never past the end of the longest row.
+    A long chunk shares its overhead among many steps; but a row that ends within it leaves its place empty until the
+    next one. What a chunk of K steps achieves is sum(min(remaining, K)), in overhead + K * (time of a step), and the
+    best K is the end of some row, or what the time budget allows, so that a new request never waits for long.
     """
     batch = len(remaining)
-    steps = cost.steps_within(batch, policy.chunk_seconds)
-    if batch > 1:
-        overhead = cost.overhead + PLANNING_SECONDS
-        worthwhile = int(policy.worth * overhead / float(cost.step_seconds[batch]))
-        steps = min(steps, max(policy.chunk_steps, worthwhile))
-    return min(max(steps, smallest), int(remaining.max()))
+    most = cost.steps_within(batch, policy.chunk_seconds)
+    ends = np.sort(np.minimum(remaining, most))
+    useful = ends.cumsum() + ends * np.arange(batch - 1, -1, -1)
+    seconds = ends * cost.step_seconds[batch] + (cost.overhead[batch] + PLANNING_SECONDS)
+    return max(int(ends[(useful / seconds).argmax()]), smallest)
 
 
 def padded_batch(window: list[Sequence], slots: int, cost: CostModel) -> tuple[list[Sequence], list[Sequence]]:

@@ -34,7 +34,7 @@ def test_200_mixed_concurrent_requests_get_the_bytes_that_they_get_alone(server)
     assert len(set(expected)) > 150
 
 
-@pytest.mark.parametrize("flags", [("--slots", "3", "--chunk-steps", "5"), ("--precision", "fp32"), ("--workers", "2")])
+@pytest.mark.parametrize("flags", [("--slots", "3", "--chunk-ms", "0.1"), ("--precision", "fp32"), ("--workers", "2")])
 def test_it_holds_for_other_slots_chunks_precisions_and_workers(flags):
     asked = bodies(60, seed=2)
     with serving(*flags) as other:
@@ -44,7 +44,7 @@ def test_it_holds_for_other_slots_chunks_precisions_and_workers(flags):
 
 def test_slots_and_chunks_change_no_answer(server):
     asked = bodies(40, seed=3)
-    with serving("--slots", "2", "--chunk-steps", "3", "--chunk-ms", "0.2") as other:
+    with serving("--slots", "2", "--chunk-ms", "0.05") as other:
         assert asyncio.run(alone(other.url, asked)) == asyncio.run(alone(server.url, asked))
 
 

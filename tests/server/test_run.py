@@ -179,13 +179,13 @@ def test_an_occupied_port_is_refused_in_one_sentence(server):
 
 
 def test_settings_come_from_flags_before_environment_before_file(tmp_path):
-    (tmp_path / "server.toml").write_text('slots = 5\nchunk_steps = 6\nlog_level = "warning"\n')
+    (tmp_path / "server.toml").write_text('slots = 5\nchunk_ms = 0.5\nlog_level = "warning"\n')
     program = "import sys; from server import settings as s; c = s.load(sys.argv[1:]); "
-    program += "print(c.slots, c.chunk_steps, c.log_level)"
+    program += "print(c.slots, c.chunk_ms, c.log_level)"
     command = [sys.executable, "-c", program, "--slots", "7"]
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), "LSTM_CHUNK_STEPS": "8", "LSTM_SLOTS": "9"}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "LSTM_CHUNK_MS": "0.25", "LSTM_SLOTS": "9"}
     result = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=True)
-    assert result.stdout.split() == ["7", "8", "warning"]
+    assert result.stdout.split() == ["7", "0.25", "warning"]
 
 
 def test_a_list_that_never_fits_into_the_queue_is_refused_at_the_start():

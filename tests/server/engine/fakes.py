@@ -36,11 +36,12 @@ class SummingBackend:
 
 def cost(slots: int, overhead: float = 1e-4, step: float = 1e-5) -> CostModel:
     """A run costs `overhead`, and `step` for each time step, however many rows there are."""
-    return CostModel(overhead, np.full(slots + 1, step))
+    return CostModel(np.full(slots + 1, overhead), np.full(slots + 1, step))
 
 
-def policy(slots: int = 4, chunk_steps: int = 8, chunk_seconds: float = 1.0, stretch: float = 4.0) -> Policy:
-    return Policy(slots, chunk_steps, chunk_seconds, stretch)
+def policy(slots: int = 4, chunk_steps: int = 8, stretch: float = 4.0) -> Policy:
+    """With the costs above, chunks have at most `chunk_steps` steps."""
+    return Policy(slots, (chunk_steps + 0.5) * 1e-5, stretch)
 
 
 async def settle(turns: int = 20) -> None:

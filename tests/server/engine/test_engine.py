@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from server.engine.engine import Engine
 from server.engine.lane import ChunkedLane, Lane, PaddedLane, Shape
+from server.engine.scheduler import Policy
 from server.errors import Draining, InferenceFailed, Overloaded
 from tests.server.engine.fakes import SHAPE, SummingBackend, answer, cost, policy, settle
 
@@ -206,10 +207,10 @@ def test_two_lanes_share_the_time_and_not_the_number_of_batches():
     """The dear lane's batch is predicted to cost ten times as much, so the cheap one runs about ten times as often."""
 
     async def main() -> None:
-        cheap = ChunkedLane("cheap/1", SummingBackend(), SHAPE, cost(1, 0.0, 1e-4), policy(slots=1, chunk_steps=10))
-        dear = ChunkedLane("dear/1", SummingBackend(), SHAPE, cost(1, 0.0, 1e-3), policy(slots=1, chunk_steps=10))
+        cheap = ChunkedLane("cheap/1", SummingBackend(), SHAPE, cost(1, 0.0, 1e-4), policy(slots=1))
+        dear = ChunkedLane("dear/1", SummingBackend(), SHAPE, cost(1, 0.0, 1e-3), policy(slots=1))
         for lane in (cheap, dear):
-            lane.policy = policy(slots=1, chunk_seconds=10 * lane.cost.step_seconds[1])
+            lane.policy = Policy(1, 10.5 * lane.cost.step_seconds[1])
         async with running(cheap, dear) as engine:
             engine.submit(dear, [np.ones(1000, np.int64)])
             await engine.submit(cheap, [np.ones(1000, np.int64)]).future
