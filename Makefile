@@ -3,6 +3,8 @@
 # make loadtest       Locust against a server that it starts
 # make bench          floor, ceiling, a tutorial's server and ours beside each other   (QUICK=1, DEVICE=cuda; needs wrk)
 # make bench-peers    mosec and BentoML beside ours                         (QUICK=1; each in an environment of its own)
+# make gpu-wheels     fetches what gpu-check needs on a machine without internet, in parts of 60 MiB   (GPU_PYTHON=3.12)
+# make gpu-check      what an NVIDIA GPU changes: nodes, exactness, speed   (WHEELS=the folder of parts, if it has no internet)
 # make image          builds the container image                           (RUNTIME=gpu for CUDA)
 
 PYTHON ?= python3
@@ -11,11 +13,13 @@ WORKERS ?=
 DEVICE ?=
 RUNTIME ?= cpu
 TORCH_INDEX ?=
+GPU_PYTHON ?= 3.12
+WHEELS ?=
 
 SERVE := .venv-serve/bin/python
 DEV := .venv/bin/python
 
-.PHONY: serve dev check test loadtest bench bench-peers image clean
+.PHONY: serve dev check test loadtest bench bench-peers gpu-wheels gpu-check image clean
 
 serve: .venv-serve/.installed
 	$(SERVE) -m server $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))
@@ -41,11 +45,19 @@ bench: dev
 bench-peers: dev
 	$(DEV) -m loadtests.bench.peers $(if $(QUICK),--quick)
 
+gpu-wheels: dev
+	$(DEV) -m loadtests.gpu.wheels fetch loadtests/results/gpu-wheels --python $(GPU_PYTHON)
+
+gpu-check:
+	$(PYTHON) -m venv --system-site-packages .venv-gpu
+	$(if $(WHEELS),.venv-gpu/bin/python -m loadtests.gpu.wheels install $(WHEELS),.venv-gpu/bin/python -m pip install --quiet -c constraints.txt '.[gpu]' onnx)
+	.venv-gpu/bin/python -m loadtests.gpu
+
 image:
 	docker build --build-arg RUNTIME=$(RUNTIME) -t lstm-server .
 
 clean:
-	rm -rf .venv .venv-serve .venv-peers
+	rm -rf .venv .venv-serve .venv-peers .venv-gpu
 
 .venv-serve/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-serve
@@ -55,5 +67,5 @@ clean:
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(DEV) -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
-	$(DEV) -m pip install --quiet -c constraints.txt -e '.[cpu,train,load,bench,dev]'
+	$(DEV) -m pip install --quiet -c constraints.txt -e '.[cpu,train,search,signing,load,bench,dev]'
 	touch $@
