@@ -67,8 +67,8 @@ def strictness(device: Device, folder: Path) -> dict:
     variables = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-m", "server", "--port", "0", "--device", "cuda"]
     hidden = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60)
-    said = [json.loads(line)["message"] for line in hidden.stderr.splitlines() + hidden.stdout.splitlines()]
-    refusal = next((line for line in said if "cuda" in line), "nothing about it")
+    said = [line for line in hidden.stderr.splitlines() + hidden.stdout.splitlines() if line.startswith("{")]
+    refusal = next((found for line in said if "cuda" in (found := json.loads(line)["message"])), "nothing about it")
     return {"answer": answer, "without_gpu": {"exit_status": hidden.returncode, "said": refusal}}
 
 
