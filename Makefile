@@ -33,7 +33,7 @@ check: dev
 	.venv/bin/lint-imports
 
 test: check
-	$(DEV) -m pytest
+	OMP_NUM_THREADS=1 $(DEV) -m pytest -n auto --dist loadfile
 
 loadtest: dev
 	$(DEV) -m loadtests

@@ -1,29 +1,82 @@
-"""`python -m exporter CHECKPOINT --out models/NAME/VERSION` publishes a bundle; `verify BUNDLE` checks one again."""
+"""Exports trained networks as verified bundles, checks and signs bundles, and shows the gallery of architectures."""
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, get_args
 
-from exporter import verify
 from exporter.errors import ExportError
-from models import bundle
-from models.bundle import BundleError
+from models.errors import BundleError
 
-VERBS = ("export", "verify")
+VERBS = {
+    "export": "a trained network becomes a verified bundle; a failed check publishes nothing",
+    "verify": "checksums, pins and invariance of a published bundle, on generated inputs",
+    "gallery": "every architecture in every precision: parity, invariance, size and speed",
+    "sign": "sign a bundle, or make a key to sign with",
+}
+ELSEWHERE = {"gallery": "exporter.gallery", "sign": "exporter.sign"}
+"""Modules with `add_arguments(parser)` and `run(options)`, imported when their verb is used."""
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(verb: str) -> argparse.ArgumentParser:
+    """Only the chosen verb knows its arguments, so that no verb imports what another one needs."""
     top = argparse.ArgumentParser(prog="python -m exporter", description=__doc__, epilog="A bare path means `export`.")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="{" + ",".join(VERBS) + "}")
-    export = verbs.add_parser("export", help="a checkpoint becomes a verified bundle; a failed check publishes nothing")
-    export.add_argument("checkpoint", type=Path, help="the folder that `python -m training fit` wrote")
-    export.add_argument(
+    for name, text in VERBS.items():
+        arguments = verbs.add_parser(name, help=text, description=text)
+        if name == verb:
+            _add_arguments(name, arguments)
+    return top
+
+
+def _add_arguments(verb: str, arguments: argparse.ArgumentParser) -> None:
+    if verb in ELSEWHERE:
+        importlib.import_module(ELSEWHERE[verb]).add_arguments(arguments)
+    elif verb == "verify":
+        arguments.add_argument("bundle", type=Path, help="models/NAME/VERSION")
+        arguments.add_argument("--public-key", type=Path, metavar="PUBLIC.pem", help="who must have signed it")
+    else:
+        _add_export_arguments(arguments)
+
+
+def _add_export_arguments(arguments: argparse.ArgumentParser) -> None:
+    from exporter.foreign import command  # not at the top: `verify` needs no torch
+
+    arguments.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="the folder that `python -m training fit` wrote, package.module:build, or a file.keras",
+    )
+    arguments.add_argument(
         "--out", type=_target, required=True, metavar="MODELS/NAME/VERSION", help="where the bundle goes"
     )
-    check = verbs.add_parser("verify", help="checksums, pins and invariance of a published bundle, on generated inputs")
-    check.add_argument("bundle", type=Path, help="models/NAME/VERSION")
-    return top
+    arguments.add_argument(
+        "--allowed-loss",
+        type=_loss,
+        metavar="X[%]",
+        help="how much worse than fp32 the metric of a precision may be, in its own unit or in percent of fp32's",
+    )
+    arguments.add_argument(
+        "--parity", type=float, metavar="TOLERANCE", help="largest difference of fp32 to PyTorch (default 1e-4)"
+    )
+    arguments.add_argument(
+        "--precisions",
+        type=_precisions,
+        metavar="P,...",
+        help="what to build beside fp32 (default: all that can be had)",
+    )
+    command.add_arguments(arguments)
+
+
+def _precisions(text: str) -> tuple[str, ...]:
+    from models.manifest import Precision
+
+    known, chosen = get_args(Precision), tuple(text.split(","))
+    if unknown := [name for name in chosen if name not in known]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is no precision; {', '.join(known)} are")
+    return chosen
 
 
 def _target(text: str) -> Path:
@@ -33,28 +86,67 @@ def _target(text: str) -> Path:
     return path
 
 
-def run_export(checkpoint: Path, target: Path) -> None:
-    from exporter.export import export  # not at the top: `verify` needs no torch
+def _loss(text: str) -> tuple[float, bool]:
+    """The allowed loss, and whether it is a share of the reference."""
+    try:
+        value = float(text.removesuffix("%"))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: a number, or one with %, is expected") from error
+    return (value / 100, True) if text.endswith("%") else (value, False)
+
+
+def run_export(options: argparse.Namespace) -> None:
+    from exporter.foreign import command  # see above
+
+    strictness = _strictness(options)
+    foreign = command.is_foreign(options.source)
+    published = command.run(options, strictness) if foreign else _export_checkpoint(options, strictness)
+    for precision, found in published.manifest.precisions.items():
+        gate, times = published.manifest.gate, found.milliseconds
+        scored = f", {gate.metric} {found.test[gate.metric]:.4f} on test rows" if gate and found.test else ""
+        print(f"{precision}: {found.bytes:,} bytes{scored}, ms by batch: {times}")
+    for what, reason in published.manifest.reasons.items():
+        print(f"{what}: {reason}" if what in published.manifest.precisions else f"no {what}: {reason}")
+    print(f"The bundle is in {published.folder}; its card: {published.folder / 'card.md'}")
+
+
+def _strictness(options: argparse.Namespace) -> Any:
+    from exporter.options import Options
+
+    given: dict[str, Any] = {"without_evaluation": options.without_evaluation, "precisions": options.precisions}
+    if options.parity is not None:
+        given["parity"] = options.parity
+    if options.allowed_loss is not None:
+        given["allowed_loss"], given["relative"] = options.allowed_loss
+    return Options(**given)
+
+
+def _export_checkpoint(options: argparse.Namespace, strictness: Any) -> Any:
+    from exporter.export import export
+    from exporter.source import of_checkpoint
     from training import checkpoint as checkpoints
     from training import recipes
     from training.downloads import CorpusUnavailable
 
     try:
-        trained = checkpoints.load(checkpoint)
+        trained = checkpoints.load(Path(options.source))
         recipe = recipes.load(trained.description.recipe)
-        published = export(trained, lambda split: recipe.evaluation(trained, split), target)
+        evaluate = None if options.without_evaluation else lambda split: recipe.evaluation(trained, split)
+        return export(of_checkpoint(trained), evaluate, options.out, strictness)
     except (checkpoints.CheckpointError, CorpusUnavailable) as error:
-        raise SystemExit(f"error: {error}") from error
-    for precision, found in published.manifest.precisions.items():
-        gate, times = published.manifest.gate.metric, found.milliseconds
-        print(f"{precision}: {found.bytes:,} bytes, {gate} {found.test[gate]:.4f} on test rows, ms by batch: {times}")
-    print(f"The bundle is in {published.folder}; its card: {published.folder / 'card.md'}")
+        raise ExportError(str(error)) from error
 
 
-def run_verify(folder: Path) -> None:
-    found = bundle.read(folder)
+def run_verify(folder: Path, public_key: Path | None) -> None:
+    from exporter import verify
+    from models import bundle, signature
+
+    found = bundle.read(folder, None if public_key is None else signature.trusted_keys(public_key))
     found.verify()
-    print(f"{folder}: {len(found.manifest.files)} files have the sha256 of the manifest")
+    signed = f", which {public_key} signed" if public_key else ""
+    print(f"{folder}: {len(found.manifest.files)} files have the sha256 of the manifest{signed}")
+    if extra := found.unlisted():
+        print(f"{folder}: not part of the bundle, and never opened: {', '.join(extra)}")
     for precision, invariance in verify.bundle_invariance(found):
         what = "batch-mates, order, padding, chunks and threads change nothing"
         print(f"{precision}: pins stay, and over {invariance.sequences} generated sequences {what}")
@@ -64,12 +156,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0] not in VERBS and not given[0].startswith("-"):
         given.insert(0, "export")
-    options = parser().parse_args(given)
+    options = parser(given[0] if given else "").parse_args(given)
     try:
-        if options.verb == "export":
-            run_export(options.checkpoint, options.out)
+        if options.verb in ELSEWHERE:
+            importlib.import_module(ELSEWHERE[options.verb]).run(options)
+        elif options.verb == "export":
+            run_export(options)
         else:
-            run_verify(options.bundle)
+            run_verify(options.bundle, options.public_key)
     except (ExportError, BundleError) as error:
         raise SystemExit(f"error: {error}") from error
 

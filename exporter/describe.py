@@ -11,41 +11,33 @@ from pathlib import Path
 import numpy as np
 
 from exporter import graph, measure
-from exporter.report import About, Built, Export, Finding, Headline
+from exporter.precisions import CONTRACTS, DEVICES
+from exporter.report import About, Built, Export, Headline
 from exporter.sessions import Rows
+from exporter.source import Source
 from exporter.verify import Subject
 from models import manifest as schema
 from models.bundle import MANIFEST, sha256
 from models.manifest import Manifest, Precision
-from models.text import Tokenizer
-from training.checkpoint import Checkpoint
-from training.networks.recurrent import Recurrent
+from models.text import open_tokenizer
 from training.networks.step import StateSlice
 
 TOKENIZER = "tokenizer.model"
 LIBRARIES = ("torch", "onnx", "onnxruntime", "onnxscript")
-DEVICES: dict[Precision, tuple[schema.Device, ...]] = {"fp32": ("cpu", "cuda"), "int8": ("cpu",)}
-"""ONNX Runtime's int8 LSTM kernel exists on the CPU only."""
 
 
-def subject(checkpoint: Checkpoint, built: Built, precision: Precision) -> Subject:
+def subject(source: Source, built: Built, precision: Precision) -> Subject:
+    """One of the graphs, ready to be checked."""
     return Subject(
-        built.models[precision].SerializeToString(),
-        np.concatenate([part.values().numpy() for part in built.slices]),
-        built.pinned,
-        vocabulary(checkpoint),
-        first_chunk(checkpoint),
+        model=built.models[precision].SerializeToString(),
+        initial_state=built.initial_state,
+        pinned=built.pinned,
+        vocabulary=source.vocabulary,
+        first_chunk=source.limits.first_chunk,
+        chunkable=built.chunkable,
+        per_step=built.per_step,
+        padding=source.padding,
     )
-
-
-def vocabulary(checkpoint: Checkpoint) -> int | None:
-    """The number of token ids; None for a network that reads features."""
-    return None if checkpoint.tokenizer is None else Tokenizer(checkpoint.tokenizer).vocabulary_size
-
-
-def first_chunk(checkpoint: Checkpoint) -> int:
-    """How many steps the first chunk needs at least, which a network may say in `details`."""
-    return int(checkpoint.description.details.get("first_chunk", 1))
 
 
 def typical_steps(rows: Rows) -> int:
@@ -55,37 +47,53 @@ def typical_steps(rows: Rows) -> int:
 
 def manifest(done: Export, about: About, headline: Headline, folder: Path, name: str, version: int) -> Manifest:
     """The manifest of a bundle whose ONNX files and tokenizer lie in `folder`."""
-    checkpoint, built, rows = done.checkpoint, done.built, done.splits["validation"].inputs
-    precisions = {precision: precision_file(done, precision, folder) for precision in built.models}
+    source, built = done.source, done.built
     return Manifest(
         name=name,
         version=version,
-        task=checkpoint.description.task,
+        task=source.task,
         title=about.title,
         description=about.description,
         created=datetime.now(UTC).replace(microsecond=0),
         machine=processor(),
         versions={library: importlib.metadata.version(library) for library in LIBRARIES},
-        parameters=sum(tensor.numel() for tensor in checkpoint.network.state_dict().values()),
-        chunkable=True,
-        session="state",
-        inputs=inputs(checkpoint, rows),
-        outputs=outputs(checkpoint, done.findings["fp32"]),
-        steps=steps(checkpoint),
+        parameters=source.parameters,
+        chunkable=built.chunkable,
+        padding=source.padding,
+        reasons=reasons(done),
+        session="state" if built.chunkable else "none",
+        inputs=source.inputs,
+        outputs=outputs(done),
+        steps=source.limits,
         typical_steps=done.typical_steps,
         state=tuple(state_slice(part) for part in built.slices),
         pinned=built.pinned,
-        clip=clip(checkpoint),
-        tokenizer=TOKENIZER if checkpoint.tokenizer else None,
-        precisions=precisions,
-        preference={"cpu": done.preferred, "cuda": ("fp32",)},
-        gate=schema.Gate.model_validate(asdict(done.splits["validation"].gate)),
+        clip=source.clip,
+        tokenizer=TOKENIZER if source.tokenizer else None,
+        precisions={precision: precision_file(done, precision, folder) for precision in built.models},
+        preference={"cpu": done.preferred, "cuda": on_cuda(built)},
+        gate=schema.Gate.model_validate(asdict(done.splits["validation"].gate)) if done.splits else None,
         figures=headline.figures,
         baselines=headline.baselines,
-        statistics=statistics(checkpoint, rows),
+        statistics=statistics(source, done.splits["validation"].inputs) if done.splits else None,
         licence=about.licence,
         files=digests(folder),
     )
+
+
+def reasons(done: Export) -> dict[str, str]:
+    """Those of the graphs, with what was found of precisions that could not run here."""
+    found = {name: finding.simulated_parity for name, finding in done.findings.items() if finding.simulated_parity}
+    simulated = {
+        name: f"{done.built.reasons[name]}; from its rounded weights, in float32, it is {parity:.1g} from PyTorch"
+        for name, parity in found.items()
+    }
+    return {**done.built.reasons, **simulated}
+
+
+def on_cuda(built: Built) -> tuple[Precision, ...]:
+    """What a GPU loads, best first: what was verified comes before what could not be run here."""
+    return tuple(precision for precision in built.models if "cuda" in DEVICES[precision])
 
 
 def precision_file(done: Export, precision: Precision, folder: Path) -> schema.PrecisionFile:
@@ -95,40 +103,29 @@ def precision_file(done: Export, precision: Precision, folder: Path) -> schema.P
         bytes=(folder / file).stat().st_size,
         operators=graph.operators(done.built.models[precision]),
         devices=DEVICES[precision],
+        contract=CONTRACTS[precision],
         parity=finding.parity,
         invariance=finding.invariance,
-        validation=dict(finding.metrics["validation"]),
-        test=dict(finding.metrics["test"]),
+        validation=dict(finding.metrics.get("validation", {})),
+        test=dict(finding.metrics.get("test", {})),
         milliseconds=dict(finding.milliseconds),
         chunk_milliseconds=dict(finding.chunk_milliseconds),
         throughput=measure.throughput(finding.milliseconds),
     )
 
 
-def inputs(checkpoint: Checkpoint, rows: Rows) -> schema.Inputs:
-    if checkpoint.tokenizer is not None:
-        return schema.Inputs(kind="tokens", vocabulary=vocabulary(checkpoint))
-    above = checkpoint.description.details.get("above")
-    return schema.Inputs(kind="features", features=rows[0].shape[1], above=above)
-
-
-def outputs(checkpoint: Checkpoint, finding: Finding) -> schema.Outputs:
-    description = checkpoint.description
+def outputs(done: Export) -> schema.Outputs:
+    source, built = done.source, done.built
+    shape = built.models["fp32"].graph.output[0].type.tensor_type.shape
+    fixed = [dim.dim_value for dim in shape.dim][2 if built.per_step else 1 :]
     return schema.Outputs(
-        shape=finding.outputs["test"].shape[1:],
-        labels=None if description.labels is None else tuple(description.labels),
-        quantiles=description.details.get("quantiles"),
-        default_horizon=description.details.get("default_horizon"),
-    )
-
-
-def steps(checkpoint: Checkpoint) -> schema.Steps:
-    limits, details = checkpoint.description.limits, checkpoint.description.details
-    return schema.Steps(
-        smallest=limits.min_steps,
-        largest=limits.max_steps,
-        first_chunk=first_chunk(checkpoint),
-        default=details.get("default_steps"),
+        when="per_step" if built.per_step else "final",
+        shape=tuple(fixed),
+        labels=source.labels,
+        scores=source.scores,
+        quantiles=source.quantiles,
+        default_horizon=source.default_horizon,
+        names=source.names,
     )
 
 
@@ -138,18 +135,15 @@ def state_slice(part: StateSlice) -> schema.StateSlice:
     return schema.StateSlice(name=part.name, size=part.size, initial=tuple(runs))
 
 
-def clip(checkpoint: Checkpoint) -> float | None:
-    clips = [module.input_clip for module in checkpoint.network.modules() if isinstance(module, Recurrent)]
-    return next((value for value in clips if value is not None), None)
-
-
-def statistics(checkpoint: Checkpoint, rows: Rows) -> schema.Statistics:
+def statistics(source: Source, rows: Rows) -> schema.Statistics:
     """Of the validation rows, which are drawn from the same source as the training rows."""
     lengths = [len(row) for row in rows]
     values = np.concatenate(rows).ravel()
-    if checkpoint.tokenizer is None:
+    if source.vocabulary is None:
         return schema.Statistics(length_quantiles=_quantiles(lengths), value_quantiles=_quantiles(values))
-    unknown = float((values == Tokenizer(checkpoint.tokenizer).unknown_id).mean())
+    if source.tokenizer is None:
+        return schema.Statistics(length_quantiles=_quantiles(lengths))
+    unknown = float((values == open_tokenizer(source.tokenizer).unknown_id).mean())
     return schema.Statistics(length_quantiles=_quantiles(lengths), unknown_rate=unknown)
 
 

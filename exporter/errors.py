@@ -1,7 +1,9 @@
 """Why nothing was published.
 
 ExportError
+├── ForeignError         a module that was not written for the exporter, or what was said about it, does not fit
 ├── GraphError           the network cannot become a graph that is served
+├── KerasFileError       the .keras file cannot be read, or holds something that PyTorch cannot express
 ├── QuantizationError    the quantized graph is not what was asked for
 └── CheckFailed          a check of the graph: which one, and by how much
 """
@@ -11,8 +13,16 @@ class ExportError(Exception):
     """The base of all of them; the message is one sentence for people."""
 
 
+class ForeignError(ExportError):
+    """A module that was not written for the exporter, or what was said about it, does not fit."""
+
+
 class GraphError(ExportError):
     """The network cannot become a graph that is served."""
+
+
+class KerasFileError(ExportError):
+    """The .keras file cannot be read, or holds something that PyTorch cannot express."""
 
 
 class QuantizationError(ExportError):

@@ -1,12 +1,12 @@
 """Operators whose ONNX Runtime kernels let a value depend on its neighbours, replaced by ones that do not.
 
-Seen on the CPU with onnxruntime 1.31: `Log` and `Softplus` take another code path for the last few elements of an array
-than for the others, `Pow` squares an array by multiplication but a single value otherwise, and `ReduceSum` and
-`ReduceMean` add in an order that depends on the batch. Differences are in the last bits, but they are differences.
-`Exp`, `Asinh`, `Atanh`, `Mul` and `CumSum` treat every element alike.
+Seen on the CPU with onnxruntime 1.31: `Log`, `Softplus`, `Elu`, `Selu` and `Celu` take another code path for the last
+few elements of an array than for the others, `Pow` squares an array by multiplication but a single value otherwise, and
+`ReduceSum` and `ReduceMean` add in an order that depends on the batch. Differences are in the last bits, but they are
+differences. `Exp`, `Asinh`, `Atanh`, `Mul` and `CumSum` treat every element alike; so do, on each row of an array,
+`Softmax`, `LogSoftmax`, `LayerNormalization`, `Gemm` and `MatMul`. `Conv` does not always.
 
-`Elu`, `Selu`, `Celu`, `Mish`, `Sin`, `Cos` and `Atan` are like `Log`. They are left to the verification, which names
-the node that it finds.
+`Mish`, `Sin`, `Cos` and `Atan` are like `Log`. They are left to the verification, which names the node that it finds.
 """
 
 from collections.abc import Callable, Iterator
@@ -60,6 +60,21 @@ def softplus(node: onnx.NodeProto, to: Rewriter) -> None:
     to.add("Add", to.add("Relu", value), rest, output=node.output[0])
 
 
+UNITS = {"Elu": (1.0, 1.0), "Celu": (1.0, 1.0), "Selu": (1.6732632423543772, 1.0507009873554805)}
+"""alpha and gamma where the node does not say; source: the operators' definitions."""
+
+
+def exponential_unit(node: onnx.NodeProto, to: Rewriter) -> None:
+    """gamma (max(x, 0) + alpha (exp(min(x, 0)) - 1)); `Celu` divides x by alpha before exp."""
+    value, given = node.input[0], {attribute.name: attribute.f for attribute in node.attribute}
+    alpha, gamma = (given.get(name, usual) for name, usual in zip(("alpha", "gamma"), UNITS[node.op_type], strict=True))
+    negative = to.add("Neg", to.add("Relu", to.add("Neg", value)))
+    if node.op_type == "Celu":
+        negative = to.add("Div", negative, to.constant(alpha))
+    below = to.add("Mul", to.add("Sub", to.add("Exp", negative), to.constant(1.0)), to.constant(alpha))
+    to.add("Mul", to.add("Add", to.add("Relu", value), below), to.constant(gamma), output=node.output[0])
+
+
 def power(node: onnx.NodeProto, to: Rewriter) -> None:
     """x ** 2 and x ** 3 as products."""
     value = node.input[0]
@@ -84,6 +99,9 @@ def reduction(node: onnx.NodeProto, to: Rewriter) -> None:
 REPLACEMENTS: dict[str, Callable[[onnx.NodeProto, Rewriter], None]] = {
     "Log": log,
     "Softplus": softplus,
+    "Elu": exponential_unit,
+    "Celu": exponential_unit,
+    "Selu": exponential_unit,
     "Pow": power,
     "ReduceSum": reduction,
     "ReduceMean": reduction,

@@ -1,4 +1,4 @@
-"""A step network as one clean ONNX graph with the inputs `inputs`, `lengths`, `state` and dynamic batch and time."""
+"""A network as one clean ONNX graph with the inputs `inputs`, `lengths`, `state` and dynamic batch and time."""
 
 import logging
 import warnings
@@ -10,34 +10,20 @@ import torch
 
 from exporter.errors import GraphError
 from exporter.exact import make_exact
-from training.networks.step import StepNetwork
+from training.networks.step import StepNetwork, WholeNetwork
 
 INPUTS = ("inputs", "lengths", "state")
 OUTPUTS = ("outputs", "next_state")
 OPSET = 20
 
 
-def to_onnx(network: StepNetwork, example: np.ndarray) -> onnx.ModelProto:
+def to_onnx(network: StepNetwork | WholeNetwork, example: np.ndarray, smallest: int = 1) -> onnx.ModelProto:
     """The graph of an exportable network (see `exporter.recurrent.exportable`).
 
-    `example` is one encoded sequence, int64 [T] or float32 [T, F]; its length does not limit the graph.
+    `example` is one encoded sequence, int64 [T] or float32 [T, F] with T > 1; its length does not limit the graph, but
+    `smallest` does: fewer steps need not work. A whole network's graph has neither `state` nor `next_state`.
     """
-    inputs = torch.from_numpy(np.stack([example, example]))
-    lengths = torch.full((2,), len(example), dtype=torch.int32)
-    batch, time = torch.export.Dim("batch", min=1), torch.export.Dim("time", min=1)
-    with warnings.catch_warnings(), quiet("torch.onnx"):
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            network,
-            (inputs, lengths, network.initial_state(2)),
-            dynamo=True,
-            verbose=False,
-            opset_version=OPSET,
-            input_names=INPUTS,
-            output_names=OUTPUTS,
-            dynamic_shapes={"inputs": {0: batch, 1: time}, "lengths": {0: batch}, "state": {0: batch}},
-        )
-    model = program.model_proto
+    model = _traced(network, example, smallest)
     _strip(model)
     make_exact(model)
     onnx.checker.check_model(model, full_check=True)
@@ -45,9 +31,30 @@ def to_onnx(network: StepNetwork, example: np.ndarray) -> onnx.ModelProto:
     return model
 
 
+def _traced(network: StepNetwork | WholeNetwork, example: np.ndarray, smallest: int) -> onnx.ModelProto:
+    inputs = torch.from_numpy(np.stack([example, example]))
+    arguments: tuple[torch.Tensor, ...] = (inputs, torch.full((2,), len(example), dtype=torch.int32))
+    if isinstance(network, StepNetwork):
+        arguments += (network.initial_state(2),)
+    batch, time = torch.export.Dim("batch", min=1), torch.export.Dim("time", min=smallest)
+    with warnings.catch_warnings(), quiet("torch.onnx"):
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            network,
+            arguments,
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=INPUTS[: len(arguments)],
+            output_names=OUTPUTS[: len(arguments) - 1],
+            dynamic_shapes=({0: batch, 1: time}, {0: batch}, {0: batch})[: len(arguments)],
+        )
+    return program.model_proto
+
+
 def _check_dimensions(model: onnx.ModelProto) -> None:
     """Batch and time must have stayed open: `len(x)` in a network's code fixes them to those of the example."""
-    for value, dynamic in zip(model.graph.input, (2, 1, 1), strict=True):
+    for value, dynamic in zip(model.graph.input, (2, 1, 1), strict=False):
         for axis, dim in enumerate(value.type.tensor_type.shape.dim[:dynamic]):
             if dim.dim_value:
                 raise GraphError(

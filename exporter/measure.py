@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,11 +19,19 @@ WORTHWHILE = 0.95
 
 
 def milliseconds(
-    sessions: Mapping[Precision, StepSession], rows: Rows, steps: int
+    sessions: Mapping[Precision, StepSession],
+    rows: Rows,
+    steps: int,
+    sizes: Sequence[int] = BATCH_SIZES,
+    limit: float | None = None,
 ) -> dict[Precision, dict[int, float]]:
-    """Median time of a run of `steps` steps by batch size; the precisions take turns, so that noise hits all alike."""
+    """Median time of a run of `steps` steps by batch size; the precisions take turns, so that noise hits all alike.
+
+    `limit` is in seconds, for each batch size and precision; None: SECONDS.
+    """
+    limit = SECONDS if limit is None else limit
     found: dict[Precision, dict[int, float]] = {precision: {} for precision in sessions}
-    for size in BATCH_SIZES:
+    for size in sizes:
         inputs, lengths = pad([_resized(rows[place % len(rows)], steps) for place in range(size)])
         seconds: dict[Precision, list[float]] = {precision: [] for precision in sessions}
         for run in range(WARM_UP_RUNS + 1000):
@@ -32,7 +40,7 @@ def milliseconds(
                 begun = time.perf_counter()
                 session.run(inputs, lengths, state)
                 seconds[precision].append(time.perf_counter() - begun)
-            if run > 2 * WARM_UP_RUNS and sum(map(sum, seconds.values())) > SECONDS * len(sessions):
+            if run > 2 * WARM_UP_RUNS and sum(map(sum, seconds.values())) > limit * len(sessions):
                 break
         for precision, times in seconds.items():
             found[precision][size] = round(1000 * statistics.median(times[WARM_UP_RUNS:]), 4)

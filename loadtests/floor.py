@@ -55,7 +55,8 @@ class Network:
     @classmethod
     def load(cls, name: str) -> "Network":
         model = registry.load(bundle.read(newest(name)), Settings(), "cpu")
-        return cls(model, tokenizer().encode if model.task.accepts is str else _column)
+        reads_text = model.bundle.manifest.tokenizer is not None
+        return cls(model, tokenizer().encode if reads_text else _column)
 
     def run(self, sequences: Sequence[np.ndarray]) -> list[bytes]:
         """One padded batch."""

@@ -1,21 +1,23 @@
 """Reading, verifying and publishing bundles: `<root>/<name>/<version>/manifest.json` and the files it lists."""
 
 import hashlib
-import json
+import reprlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from models import external, integrity, signature
+from models.errors import BundleError as BundleError
 from models.manifest import SCHEMA_VERSION, Manifest
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 MANIFEST = "manifest.json"
-
-
-class BundleError(Exception):
-    """A bundle that cannot be used, said in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,10 @@ class Bundle:
         return self.folder / file
 
     def verify(self) -> None:
-        """Raises BundleError unless every listed file is there, inside the folder, with the listed sha256."""
+        """Raises BundleError unless every listed file is there, inside the folder, with the listed sha256.
+
+        The ONNX files may read only such files. What is not listed is never opened, so it may lie there.
+        """
         for file, expected in self.manifest.files.items():
             path = self.path(file)
             if not path.is_file() or not path.resolve().is_relative_to(self.folder.resolve()):
@@ -37,6 +42,24 @@ class Bundle:
             if (actual := sha256(path)) != expected:
                 difference = f"its sha256 is {actual[:12]}…, {MANIFEST} says {expected[:12]}…"
                 raise BundleError(f"{path}: {difference}; restore the file or export again")
+        for part in self.manifest.precisions.values():
+            self._check_external_data(self.path(part.file))
+
+    def _check_external_data(self, path: Path) -> None:
+        try:
+            foreign = sorted(external.locations(path.read_bytes()) - self.manifest.files.keys())
+        except external.NotOnnx as error:
+            raise BundleError(f"{path}: not an ONNX file ({error}); export the model again") from error
+        if foreign:
+            raise BundleError(
+                f"{path}: has data in {foreign[0]!r}, which is not among the files that {MANIFEST} lists; "
+                "save the network in one file and export it again"
+            )
+
+    def unlisted(self) -> list[str]:
+        """Names in the folder that neither the manifest nor its signature accounts for."""
+        known = {MANIFEST, signature.FILE, *self.manifest.files}
+        return sorted(path.name for path in self.folder.iterdir() if path.name not in known)
 
 
 def sha256(path: Path) -> str:
@@ -44,31 +67,59 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read(folder: Path) -> Bundle:
-    """The bundle in `folder`, its manifest checked, its files not yet."""
+def read(folder: Path, trusted: Sequence["Ed25519PublicKey"] | None = None) -> Bundle:
+    """The bundle in `folder`, its manifest checked, its files not yet.
+
+    With `trusted` keys, one of them must have signed the manifest. Raises BundleError.
+    """
+    return _at(folder, _opened(folder, trusted))
+
+
+def _opened(folder: Path, trusted: Sequence["Ed25519PublicKey"] | None = None) -> Bundle:
+    """`read`, wherever the folder lies."""
     path = folder / MANIFEST
     try:
-        document = json.loads(path.read_bytes())
+        data = path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
+    if trusted is not None:
+        signature.check(folder, data, trusted)
+    document = _document(path, data)
+    try:
+        return Bundle(folder, Manifest.model_validate(document))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "manifest"
+        raise BundleError(f"{path}: {place}: {first['msg']}") from error
+
+
+def _document(path: Path, data: bytes) -> dict[str, Any]:
+    """A manifest of this schema that nobody has edited; its fields are not checked yet."""
+    try:
+        document = integrity.parse(data)
     except ValueError as error:
         raise BundleError(f"{path}: not valid JSON ({error})") from error
     found = document.get("schema_version") if isinstance(document, dict) else None
     if found != SCHEMA_VERSION:
         raise BundleError(
-            f"{path}: schema_version is {found!r}, this program reads {SCHEMA_VERSION}; export the model again"
+            f"{path}: schema_version is {reprlib.repr(found)}, this program reads {SCHEMA_VERSION}; "
+            "export the model again"
         )
-    try:
-        manifest = Manifest.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "manifest"
-        raise BundleError(f"{path}: {place}: {first['msg']}") from error
-    if (folder.parent.name, folder.name) != (manifest.name, str(manifest.version)):
+    if (given := document.get(integrity.FIELD)) != (actual := integrity.digest(document)):
+        said = "it has no digest" if given is None else f"its digest is {reprlib.repr(given)}"
         raise BundleError(
-            f"{path}: says {manifest.name}/{manifest.version}, but lies in {folder.parent.name}/{folder.name}"
+            f"{path}: {said}, but that of its content is {actual[:12]}…: it was edited; restore it or export again"
         )
-    return Bundle(folder, manifest)
+    return document
+
+
+def _at(folder: Path, found: Bundle) -> Bundle:
+    """The bundle, if `folder` is the place for its name and version."""
+    name, version = found.manifest.name, found.manifest.version
+    if (folder.parent.name, folder.name) != (name, str(version)):
+        place = f"{folder.parent.name}/{folder.name}"
+        raise BundleError(f"{folder / MANIFEST}: says {name}/{version}, but lies in {place}")
+    return found
 
 
 def find(root: Path) -> Iterator[Path]:
@@ -80,8 +131,11 @@ def find(root: Path) -> Iterator[Path]:
 def publish(staged: Path, target: Path) -> Bundle:
     """Moves a complete folder to `target` at once, so that nobody ever sees half a bundle.
 
-    `staged` must lie on the same file system. A bundle that stands at `target` is replaced.
+    `staged` must lie on the same file system. A bundle that stands at `target` is replaced, unless the new one is
+    wrong: then BundleError is raised, and nothing has changed.
     """
+    found = _at(target, _opened(staged))
+    found.verify()
     target.parent.mkdir(parents=True, exist_ok=True)
     old = target.with_name(f".{target.name}.old")
     if target.exists():
@@ -89,6 +143,4 @@ def publish(staged: Path, target: Path) -> Bundle:
         target.rename(old)
     staged.rename(target)
     shutil.rmtree(old, ignore_errors=True)
-    bundle = read(target)
-    bundle.verify()
-    return bundle
+    return Bundle(target, found.manifest)

@@ -4,23 +4,22 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-SCHEMA_VERSION: Literal[1] = 1
+from models.measured import Device as Device
+from models.measured import FileName, Part, PrecisionFile, Statistics
+from models.measured import Gate as Gate
+from models.measured import Invariance as Invariance
+from models.measured import Precision as Precision
 
-Precision = Literal["fp32", "int8", "int8-weights", "fp16"]
-Device = Literal["cpu", "cuda"]
-Task = Literal["text-classification", "forecast", "regression", "tagging", "language-model"]
+SCHEMA_VERSION: Literal[2] = 2
+
+Task = Literal["text-classification", "classification", "forecast", "regression", "tagging", "language-model"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StateSlice(_Part):
+class StateSlice(Part):
     """Some columns of the state. `initial` is run-length coded: pairs of (number of columns, value)."""
 
     name: str
@@ -36,7 +35,7 @@ class StateSlice(_Part):
         return self
 
 
-class Inputs(_Part):
+class Inputs(Part):
     """What the graph's `inputs` hold: int64 token ids [B, T], or float32 features [B, T, features]."""
 
     kind: Literal["tokens", "features"]
@@ -52,26 +51,36 @@ class Inputs(_Part):
         return self
 
 
-class Outputs(_Part):
+class Outputs(Part):
     """What the graph's `outputs` hold: float32 [B, *shape] (final) or [B, T, *shape] (per step)."""
 
     when: Literal["final", "per_step"] = "final"
     shape: tuple[int, ...]
     labels: tuple[str, ...] | None = None
-    """Classes in the order of the last axis, which then holds probabilities."""
+    """Classes in the order of the last axis. Two classes may share an axis of one: the score of the second."""
+    scores: Literal["probabilities", "logits"] = "probabilities"
+    """What is given for classes and next tokens. Of logits the server takes the softmax, or the sigmoid of just one."""
     quantiles: tuple[float, ...] | None = None
     """Quantile levels in the order of the last axis; the first axis of `shape` is then the horizon."""
     default_horizon: int | None = None
+    names: tuple[str, ...] | None = None
+    """Targets of a regression in the order of the last axis."""
 
     @model_validator(mode="after")
     def _names_match_the_shape(self) -> Self:
-        names = self.labels or self.quantiles
-        if names is not None and self.shape[-1:] != (len(names),):
-            raise ValueError(f"outputs: {len(names)} names for a last axis of {self.shape[-1:]}")
+        lists: list[tuple] = [given for given in (self.labels, self.quantiles, self.names) if given is not None]
+        if len(lists) > 1:
+            raise ValueError("outputs: only one of labels, quantiles and names can describe the last axis")
+        for names in lists:
+            both_of_one = names is self.labels and len(names) == 2 and self.shape == (1,)
+            if self.shape[-1:] != (len(names),) and not both_of_one:
+                raise ValueError(f"outputs: {len(names)} names for a last axis of {self.shape[-1:]}")
+            if len(set(names)) < len(names):
+                raise ValueError(f"outputs: the same name twice in {', '.join(map(str, names))}")
         return self
 
 
-class Steps(_Part):
+class Steps(Part):
     """How many time steps a sequence may have, and how many its first chunk must have at least."""
 
     smallest: Annotated[int, Field(ge=1)] = 1
@@ -80,66 +89,17 @@ class Steps(_Part):
     default: int | None = None
     """How many of the latest steps the published figures were measured with, where it is a choice."""
 
-
-class Invariance(_Part):
-    """Largest absolute difference of outputs and states against the same sequence alone, unpadded, in one piece.
-
-    None where the question does not arise (chunks of a network that is not chunkable).
-    """
-
-    batch: float
-    padding: float
-    chunks: float | None
-    threads: float
-    sequences: int
+    @model_validator(mode="after")
+    def _smallest_is_below_largest(self) -> Self:
+        if self.smallest > self.largest:
+            raise ValueError(f"steps: smallest {self.smallest} is above largest {self.largest}")
+        return self
 
 
-class PrecisionFile(_Part):
-    """One ONNX file and what was measured with it at export, on the machine named in the manifest."""
-
-    file: FileName
-    bytes: int
-    operators: dict[str, int]
-    """How many nodes of each operator type the graph has."""
-    devices: tuple[Device, ...]
-    parity: float
-    """Largest difference of the outputs to eager PyTorch in float32 (for int8: the quantization error), by the largest
-    output of the same sequence where that is above 1."""
-    invariance: Invariance
-    validation: dict[str, float]
-    test: dict[str, float]
-    milliseconds: dict[int, float]
-    """Median time of one run of `typical_steps` steps in one thread, by batch size."""
-    chunk_milliseconds: dict[int, float] = {}
-    """The same for runs of 16 steps, which is what continuous batching does; they decide the preference."""
-    throughput: dict[int, float] = {}
-    """Sequences per second, by batch size, of the runs of `typical_steps`."""
-
-
-class Gate(_Part):
-    """The metric that decides on validation rows whether a precision is published."""
-
-    metric: str
-    higher_is_better: bool
-    allowed_loss: float
-    relative: bool
-
-
-class Statistics(_Part):
-    """What the training inputs looked like, to notice when production's look different."""
-
-    length_quantiles: dict[str, float]
-    """Number of time steps at the 0.05, 0.5, 0.95 and 1.0 quantile of the training sequences."""
-    unknown_rate: float | None = None
-    """Share of unknown tokens (text)."""
-    value_quantiles: dict[str, float] | None = None
-    """Raw input values (features)."""
-
-
-class Manifest(_Part):
+class Manifest(Part):
     """`manifest.json`: one version of one model."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     name: Name
     version: Annotated[int, Field(ge=1)]
     task: Task
@@ -153,6 +113,10 @@ class Manifest(_Part):
     parameters: int
     """Numbers that training has set."""
     chunkable: bool
+    padding: bool = True
+    """False: sequences of different lengths must not share a batch."""
+    reasons: dict[str, str] = Field(default_factory=dict)
+    """Why something is not offered or was not run ("chunks", "padding", "int8", ...), in a sentence each."""
     session: Literal["state", "window", "none"]
     inputs: Inputs
     outputs: Outputs
@@ -167,15 +131,19 @@ class Manifest(_Part):
     precisions: dict[Precision, PrecisionFile]
     preference: dict[Device, tuple[Precision, ...]]
     """Which precision to load on which device, best first."""
-    gate: Gate
+    gate: Gate | None
+    """None: not run, because there were no labelled rows."""
     figures: dict[str, float]
     """The few test-set figures that a person asks for first, of the preferred precision on the CPU."""
     baselines: dict[str, float]
     """The same figures of the simple methods to beat."""
-    statistics: Statistics
+    statistics: Statistics | None
+    """None: there were no rows to take them of."""
     licence: str
     files: dict[FileName, Sha256]
     """Every other file of the bundle."""
+    digest: Sha256 | None = None
+    """Of everything above; see `models.integrity`. None only until the manifest is written."""
 
     @model_validator(mode="after")
     def _files_are_listed(self) -> Self:
@@ -186,8 +154,47 @@ class Manifest(_Part):
             for precision in precisions:
                 if precision not in self.precisions or device not in self.precisions[precision].devices:
                     raise ValueError(f"preference: {precision} is not offered for {device}")
-        if (self.tokenizer is None) == (self.inputs.kind == "tokens" and self.task == "text-classification"):
-            raise ValueError("tokenizer: a text model has one, others have none")
+        if not self.preference.get("cpu"):
+            raise ValueError("preference: no precision for the cpu, which every server has")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_networks_have_no_state(self) -> Self:
+        if not self.chunkable and (self.state or self.session == "state"):
+            raise ValueError("state: a network that is not chunkable has none, and cannot keep one for a session")
+        if self.chunkable and not self.padding:
+            raise ValueError("padding: a chunkable network has to allow it, since chunks end at different steps")
+        if any(column >= self.state_size for column in self.pinned):
+            raise ValueError(f"pinned: there are only {self.state_size} columns")
+        return self
+
+    @model_validator(mode="after")
+    def _the_parts_suit_the_task(self) -> Self:
+        task, inputs, outputs = self.task, self.inputs, self.outputs
+        series_of_quantiles = len(outputs.shape) == 2 and 0.5 in (outputs.quantiles or ())
+        problems = {
+            "tokenizer: only a network that reads token ids can have one": self.tokenizer and inputs.kind != "tokens",
+            "tokenizer: a text-classification needs one; the task without it is classification": (
+                task == "text-classification" and not self.tokenizer
+            ),
+            "outputs: tagging answers per step, every other task once": (
+                (task == "tagging") != (outputs.when == "per_step")
+            ),
+            "outputs: a classification needs labels": "classification" in task and not outputs.labels,
+            "outputs: a forecast of features has the shape [horizon, quantiles], with 0.5 among the quantiles": (
+                task == "forecast" and not (inputs.kind == "features" and series_of_quantiles)
+            ),
+            "outputs: a language model has one number for each token of its vocabulary": (
+                task == "language-model" and outputs.shape != (inputs.vocabulary,)
+            ),
+            "outputs: only a forecast has quantiles, and an axis for the horizon": (
+                task != "forecast" and (outputs.quantiles is not None or len(outputs.shape) != 1)
+            ),
+            "outputs: a regression has names, not labels": task == "regression" and outputs.labels is not None,
+        }
+        for problem, found in problems.items():
+            if found:
+                raise ValueError(problem)
         return self
 
     @property
@@ -198,7 +205,8 @@ class Manifest(_Part):
     def initial_state(self) -> np.ndarray:
         """The state before the first time step: float32 [S]."""
         runs = [run for part in self.state for run in part.initial]
-        return np.repeat(np.array([value for _, value in runs], np.float32), [count for count, _ in runs])
+        counts = np.array([count for count, _ in runs], np.int64)
+        return np.repeat(np.array([value for _, value in runs], np.float32), counts)
 
     def columns(self, slice_name: str) -> slice | None:
         """Where a named slice lies in the state; None if there is no such slice."""

@@ -15,6 +15,8 @@ ServiceError
 from http import HTTPStatus
 from typing import Any
 
+import orjson
+
 
 class ServiceError(Exception):
     """`field` is the place in the body, `given` what stood there, `accepted` what may stand there."""
@@ -80,5 +82,14 @@ def status_of(error: ServiceError) -> tuple[HTTPStatus, str]:
 
 def body_of(error: ServiceError) -> dict[str, Any]:
     """The one shape that every error of the service has on the wire."""
-    details = {"field": error.field, "given": error.given, "accepted": error.accepted}
+    details = {"field": error.field, "given": _writable(error.given), "accepted": error.accepted}
     return {"error": {"code": status_of(error)[1], "message": str(error), **details}}
+
+
+def _writable(given: Any) -> Any:
+    """As it is, or as text if an integer in it has more than 64 bits, which can be read but not written."""
+    try:
+        orjson.dumps(given)
+    except TypeError:
+        return str(given)
+    return given

@@ -19,15 +19,22 @@ from server.errors import (
 )
 from server.request import PredictRequest
 from server.service import Service
+from server.tasks.shapes import EXAMPLES, SHAPES
 
 ABOUT = "Recurrent networks in ONNX Runtime, in continuous batches."
 
 DESCRIPTION = """
 Runs one input, or a list of them, through a model.
 
-* **Text** (`"inputs": "..."`) is answered with `label`, `score` and `probabilities`.
-* **A series** (`"inputs": {"values": [...]}`, oldest value first) is answered with `median` and `quantiles` of what
-  comes next.
+An input is a text (`"inputs": "..."`), a series (`{"values": [...]}`, oldest value first; of several features
+`{"values": [[...], ...]}`, a list for each time step) or token ids (`{"tokens": [...]}`). `GET /models` says which of
+them a model `accepts`.
+
+* **Classification** is answered with `label`, `score` and `probabilities`.
+* **A forecast** is answered with the `median` and the `quantiles` of what comes next.
+* **A regression** is answered with `values`: a number for each target.
+* **Tagging** is answered with `labels` and `scores`, or `values`, of every step.
+* **A language model** answers with the most probable `next` tokens.
 
 The answer to an input does not depend on what else is being asked, in this request or in others: not by one bit.
 The header `Server-Timing` says how long the request waited and computed; `X-Request-ID` is sent back, or made up.
@@ -55,12 +62,14 @@ REQUEST_ID = {
 def operation(service: Service, template: str = "#/components/schemas/{name}") -> tuple[dict[str, Any], dict[str, Any]]:
     """(the operation of `POST /predict`, the schemas it refers to)."""
     (body,), schemas = msgspec.json.schema_components([PredictRequest], ref_template=template)
-    schemas |= {"Prediction": PREDICTION, "Error": ERROR}
+    shapes, answer_schemas = msgspec.json.schema_components(SHAPES, ref_template=template)
+    schemas |= answer_schemas | {"Prediction": _prediction(list(shapes)), "Error": ERROR}
+    schemas["Numbers"] |= {"minProperties": 1, "maxProperties": 1}
     refusals = {
         str(int(status_of(kind(""))[0])): {"description": text, "content": _failed(kind, text, template)}
         for kind, text in ERRORS.items()
     }
-    shown = {title: {"value": answer} for title, answer in ANSWERS.items()}
+    shown = {title: {"value": _shown(answer)} for title, answer in EXAMPLES.items()}
     answered = {"application/json": {"schema": {"$ref": template.format(name="Prediction")}, "examples": shown}}
     return {
         "tags": ["predict"],
@@ -84,62 +93,33 @@ def _failed(kind: type[ServiceError], text: str, template: str) -> dict[str, Any
     return {"application/json": {"schema": schema, "example": body_of(kind(text, "inputs"))}}
 
 
+def _shown(outputs: msgspec.Struct) -> dict[str, Any]:
+    return {"model": "a-model", "version": 1, "outputs": msgspec.to_builtins(outputs)}
+
+
 def examples(service: Service) -> dict[str, Any]:
     """Bodies that work when pasted, for the models that are loaded."""
     found: dict[str, Any] = {}
-    for model in sorted(service.registry.latest(), key=lambda model: model.task.accepts is not str):
+    for model in sorted(service.registry.latest(), key=lambda model: "text" not in model.task.accepts):
         for title, inputs, parameters in model.task.examples():
             body = {"model": model.name, "inputs": inputs} | ({"parameters": parameters} if parameters else {})
             found[f"{model.name}: {title}"] = {"value": body}
     return found
 
 
-ANSWERS = {
-    "a text": {
-        "model": "sentiment",
-        "version": 1,
-        "outputs": {"label": "positive", "score": 0.9, "probabilities": {"negative": 0.1, "positive": 0.9}},
-    },
-    "a series": {
-        "model": "forecast-stock",
-        "version": 1,
-        "outputs": {"median": [10.1, 10.2], "quantiles": {"0.1": [9.8, 9.7], "0.5": [10.1, 10.2], "0.9": [10.4, 10.7]}},
-    },
-}
-
-_NUMBERS = {"type": "array", "items": {"type": "number"}}
-
-PREDICTION = {
-    "type": "object",
-    "required": ["model", "version", "outputs"],
-    "properties": {
-        "model": {"type": "string"},
-        "version": {"type": "integer"},
-        "outputs": {
-            "description": "One output, or a list of them if a list was sent.",
-            "anyOf": [
-                {
-                    "title": "Label",
-                    "type": "object",
-                    "properties": {
-                        "label": {"type": "string"},
-                        "score": {"type": "number"},
-                        "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
-                    },
-                },
-                {
-                    "title": "Forecast",
-                    "type": "object",
-                    "properties": {
-                        "median": _NUMBERS,
-                        "quantiles": {"type": "object", "additionalProperties": _NUMBERS},
-                    },
-                },
-                {"type": "array", "items": {"type": "object"}},
-            ],
+def _prediction(shapes: list[dict[str, Any]]) -> dict[str, Any]:
+    """The schema of an answer whose outputs have one of the shapes."""
+    one_or_many = [*shapes, {"type": "array", "items": {"anyOf": shapes}}]
+    return {
+        "type": "object",
+        "required": ["model", "version", "outputs"],
+        "properties": {
+            "model": {"type": "string"},
+            "version": {"type": "integer"},
+            "outputs": {"description": "One output, or a list of them if a list was sent.", "anyOf": one_or_many},
         },
-    },
-}
+    }
+
 
 ERROR = {
     "type": "object",

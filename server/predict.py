@@ -9,6 +9,7 @@ import logging
 import re
 import secrets
 import time
+from typing import Any
 
 import numpy as np
 import orjson
@@ -39,6 +40,8 @@ from server.request import (
 )
 from server.service import Service
 from server.tasks import Item, Parameters
+from server.tasks.lists import in_turns
+from server.watch import Watch, Watches
 
 logger = logging.getLogger("server.predict")
 
@@ -46,8 +49,6 @@ Headers = list[tuple[bytes, bytes]]
 Reply = tuple[int, bytes, tuple[bytes, bytes]]
 """Status, body, and one header of its own."""
 
-LOOK_FOR_LEAVERS_AFTER = 0.05
-ENCODE_SECONDS_AT_A_TIME = 0.001
 LONGEST_TIMEOUT_MS = 24 * 3600 * 1000.0
 REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
@@ -145,8 +146,12 @@ class PredictEndpoint:
         except ServiceError as error:
             error.model = model.lane.name
             raise
-        answers = [model.task.answer(result.outputs, parameters) for result in results]
-        outputs = answers if items is request.inputs else answers[0]
+        outputs: Any
+        if items is request.inputs:
+            pairs = zip(results, encoded, strict=True)
+            outputs = await in_turns(model.task.answer(result.outputs, parameters, inputs) for result, inputs in pairs)
+        else:
+            outputs = model.task.answer(results[0].outputs, parameters, encoded[0])
         answer = {"model": model.name, "version": model.version, "outputs": outputs}
         queue, compute = call.started - call.arrived, call.finished - call.started
         timing = b"queue;dur=%.3f, compute;dur=%.3f" % (queue * 1000, compute * 1000)
@@ -158,33 +163,25 @@ class PredictEndpoint:
             raise InvalidRequest(f"the list has {len(items)} inputs", "inputs", len(items), f"1 to {most} inputs")
         for index, item in enumerate(items):
             if type(item) is not type(items[0]):
-                accepted = "inputs of one kind: all texts, or all series"
-                raise InvalidRequest("the list mixes texts and series", f"inputs[{index}]", None, accepted)
+                accepted = "inputs of one kind: all texts, all values, or all tokens"
+                raise InvalidRequest("the list mixes texts and numbers", f"inputs[{index}]", None, accepted)
         timeout = request.parameters.timeout_ms
         if timeout is not None and not 0 < timeout <= LONGEST_TIMEOUT_MS:
             accepted = f"above 0, at most {LONGEST_TIMEOUT_MS:.0f} milliseconds"
             raise InvalidRequest("timeout_ms is out of range", "parameters.timeout_ms", timeout, accepted)
-        return self._service.registry.find(request.model, request.version, type(items[0]))
+        return self._service.registry.find(request.model, request.version, items[0])
 
     @staticmethod
     async def _encode(model: Model, items: list[Item], parameters: Parameters, single: bool) -> list[np.ndarray]:
         if single:
             return [model.task.encode(items[0], parameters, "inputs")]
-        encoded, since = [], time.monotonic()
-        for index, item in enumerate(items):
-            encoded.append(model.task.encode(item, parameters, f"inputs[{index}]"))
-            if time.monotonic() - since > ENCODE_SECONDS_AT_A_TIME:
-                await asyncio.sleep(0)
-                since = time.monotonic()
-        return encoded
+        return await in_turns(
+            model.task.encode(item, parameters, f"inputs[{index}]") for index, item in enumerate(items)
+        )
 
     async def _wait(self, model: Model, call: Call, parameters: Parameters, receive: Receive) -> list[Result]:
         timeout_ms = parameters.timeout_ms or self._service.settings.timeout_ms
-        watch = Watch(call, model, timeout_ms, receive)
-        if timeout_ms > LOOK_FOR_LEAVERS_AFTER * 1000:
-            self._watches.start(watch)
-        else:
-            watch.late()
+        watch = self._watches.start(Watch(call, model, timeout_ms, receive))
         try:
             return await call.future
         except asyncio.CancelledError:
@@ -201,69 +198,3 @@ class PredictEndpoint:
         if given is not None and REQUEST_ID.fullmatch(given):
             return given
         return b"%s-%x" % (self._prefix.encode(), next(self._numbers))
-
-
-class Watch:
-    """Ends a call at its deadline, and abandons it when the caller leaves.
-
-    To look for a caller who left takes a task, so it begins only once an answer is late.
-    """
-
-    __slots__ = ("_call", "_listener", "_loop", "_model", "_receive", "_timeout_ms", "_timer", "late_at")
-
-    def __init__(self, call: Call, model: Model, timeout_ms: float, receive: Receive) -> None:
-        self._call, self._model, self._timeout_ms, self._receive = call, model, timeout_ms, receive
-        self._listener: asyncio.Task | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self.late_at = call.arrived + LOOK_FOR_LEAVERS_AFTER
-
-    def late(self) -> None:
-        """Begins to look for the deadline and for the caller's leave."""
-        loop = asyncio.get_running_loop()
-        seconds = self._call.arrived + self._timeout_ms / 1000 - time.monotonic()
-        self._timer = loop.call_later(max(0.0, seconds), self._expire)
-        self._listener = loop.create_task(self._listen())
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._listener is not None:
-            self._listener.cancel()
-
-    def _expire(self) -> None:
-        message = f"no answer within {self._timeout_ms:g} ms; allow more time with parameters.timeout_ms, or send less"
-        self._call.fail(DeadlineExceeded(message, "parameters.timeout_ms", self._timeout_ms))
-
-    async def _listen(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._model.lane.abandon(self._call)
-
-
-class Watches:
-    """All calls that are under way. One timer serves them all, since hardly a call is ever late."""
-
-    def __init__(self) -> None:
-        self._early: dict[int, Watch] = {}
-        self._looking = False
-
-    def start(self, watch: Watch) -> None:
-        self._early[id(watch)] = watch
-        if not self._looking:
-            self._looking = True
-            asyncio.get_running_loop().call_later(LOOK_FOR_LEAVERS_AFTER, self._look)
-
-    def stop(self, watch: Watch) -> None:
-        self._early.pop(id(watch), None)
-        watch.stop()
-
-    def _look(self) -> None:
-        now = time.monotonic()
-        late = list(itertools.takewhile(lambda watch: watch.late_at <= now, self._early.values()))
-        for watch in late:
-            del self._early[id(watch)]
-            watch.late()
-        self._looking = bool(self._early)
-        if self._looking:
-            soonest = next(iter(self._early.values())).late_at
-            asyncio.get_running_loop().call_later(soonest - now, self._look)

@@ -11,6 +11,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from server.app import Application
+from server.service import logger
 
 
 class ShortWayProtocol(HttpToolsProtocol):
@@ -37,7 +38,12 @@ class ShortWayProtocol(HttpToolsProtocol):
     async def _predict(self, cycle: RequestResponseCycle) -> None:
         partial = cycle.more_body or cycle.waiting_for_100_continue or cycle.disconnected
         body = None if partial else bytes(cycle.body)
-        reply = await self._application.predict.reply(cycle.scope["headers"], cycle.receive, body)  # type: ignore[arg-type]
+        try:
+            reply = await self._application.predict.reply(cycle.scope["headers"], cycle.receive, body)  # type: ignore[arg-type]
+        except Exception:
+            logger.exception("a defect: a request was not answered, and its connection is closed")
+            self.transport.close()
+            return
         if cycle.flow.write_paused and not cycle.disconnected:
             await cycle.flow.drain()
         if reply is None or cycle.disconnected:

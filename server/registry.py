@@ -2,26 +2,26 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from models import bundle as bundles
 from models.bundle import Bundle, BundleError
 from models.manifest import Device, Precision
+from models.signature import trusted_keys
 from server import cpus
-from server.backend import OnnxBackend
-from server.engine import cost
+from server.backend import OnnxBackend, int8_saturates
 from server.engine.lane import ChunkedLane, Lane, PaddedLane, Shape
 from server.engine.scheduler import Policy
 from server.errors import InvalidRequest, ModelNotFound
 from server.settings import Settings
-from server.tasks import Task, make_task
+from server.tasks import Item, Kind, Task, kind_of, make_task
+from server.warm_up import WarmUp
 
 logger = logging.getLogger("server.registry")
 
-WARM_UP_STEPS = 64
+LONGEST_INLINE_STEP = 0.002
+"""Seconds that one time step of all slots may take on the event loop; a chunk cannot be shorter than that."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,9 @@ class Model:
 
     @property
     def inline(self) -> bool:
-        """Whether a step is short enough to run on the event loop itself."""
-        return self.device == "cpu" and isinstance(self.lane, ChunkedLane)
+        """Whether a run is short enough for the event loop itself: whole sequences and large networks are not."""
+        step = self.lane.cost.seconds(self.lane.policy.slots, 1)
+        return self.device == "cpu" and isinstance(self.lane, ChunkedLane) and step <= LONGEST_INLINE_STEP
 
 
 class Registry:
@@ -64,19 +65,17 @@ class Registry:
         """The highest version of each model."""
         return [versions[max(versions)] for versions in self._models.values()]
 
-    def find(self, name: str | None, version: int | None, item_type: type) -> Model:
-        """The model for an item of `item_type`: by its name, by its task, or the only one that fits."""
-        model = self._only_one_for(item_type) if name is None else self._named(name)
+    def find(self, name: str | None, version: int | None, item: Item) -> Model:
+        """The model for such an item: by its name, by its task, or the only one that fits."""
+        kind = kind_of(item)
+        model = self._only_one_for(kind) if name is None else self._named(name)
         if version is not None and version != model.version:
             versions = self._models[model.name]
             if version not in versions:
                 raise ModelNotFound(f"{model.name} has no version {version}", "version", version, sorted(versions))
             model = versions[version]
-        if item_type is not model.task.accepts:
-            given = "text" if item_type is str else "a series"
-            raise InvalidRequest(
-                f"{model.name} takes {model.task.wants}, not {given}", "inputs", given, model.task.wants
-            )
+        if kind not in model.task.accepts:
+            raise InvalidRequest(f"{model.name} takes {model.task.wants}, not {kind}", "inputs", kind, model.task.wants)
         return model
 
     def _named(self, name: str) -> Model:
@@ -87,8 +86,8 @@ class Registry:
             return fitting[0]
         raise ModelNotFound(f"there is no model {name!r}", "model", name, list(self._models))
 
-    def _only_one_for(self, item_type: type) -> Model:
-        fitting = [model for model in self.latest() if model.task.accepts is item_type]
+    def _only_one_for(self, kind: Kind) -> Model:
+        fitting = [model for model in self.latest() if kind in model.task.accepts]
         if len(fitting) == 1:
             return fitting[0]
         names = [model.name for model in fitting]
@@ -105,7 +104,8 @@ def load_all(settings: Settings, device: Device) -> Registry:
         raise BundleError(
             f"{settings.models}: no bundles (<name>/<version>/manifest.json); set --models or LSTM_MODELS"
         )
-    return Registry([load(bundles.read(folder), settings, device) for folder in folders])
+    trusted = None if settings.trusted_keys is None else trusted_keys(settings.trusted_keys)
+    return Registry([load(bundles.read(folder, trusted), settings, device) for folder in folders])
 
 
 def load(bundle: Bundle, settings: Settings, device: Device) -> Model:
@@ -113,9 +113,7 @@ def load(bundle: Bundle, settings: Settings, device: Device) -> Model:
     started = time.monotonic()
     bundle.verify()
     precision, device = choose_precision(bundle, settings.precision, device)
-    backend = OnnxBackend(
-        bundle.path(bundle.manifest.precisions[precision].file), device, min(settings.threads, cpus.available())
-    )
+    backend = open_backend(bundle, precision, device, min(settings.threads, cpus.available()))
     lane = make_lane(bundle, backend, settings)
     manifest = bundle.manifest
     model = Model(bundle, precision, device, backend, make_task(bundle), lane)
@@ -123,6 +121,16 @@ def load(bundle: Bundle, settings: Settings, device: Device) -> Model:
     nodes = backend.nodes_by_provider()
     logger.info("loaded", extra=details | {"nodes": nodes, "seconds": round(time.monotonic() - started, 3)})
     return model
+
+
+def open_backend(bundle: Bundle, precision: Precision, device: Device, threads: int) -> OnnxBackend:
+    """Raises BundleError for a file that the runtime does not take."""
+    path = bundle.path(bundle.manifest.precisions[precision].file)
+    try:
+        return OnnxBackend(path, device, threads)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise BundleError(f"{path}: the runtime cannot load it ({reason}); export the model again") from error
 
 
 def choose_precision(bundle: Bundle, wanted: Precision | None, device: Device) -> tuple[Precision, Device]:
@@ -138,14 +146,23 @@ def choose_precision(bundle: Bundle, wanted: Precision | None, device: Device) -
             )
         return wanted, device
     if preferred := manifest.preference.get(device):
-        return preferred[0], device
+        return _fastest(preferred), device
     logger.warning(
         "no precision for this device, so it runs on the CPU", extra={"model": manifest.name, "device": device}
     )
-    return manifest.preference["cpu"][0], "cpu"
+    return _fastest(manifest.preference["cpu"]), "cpu"
+
+
+def _fastest(preferred: Sequence[Precision]) -> Precision:
+    """The first, unless it is int8 on a processor whose exact int8 kernels are no faster than float."""
+    if preferred[0] == "int8" and len(preferred) > 1 and int8_saturates():
+        logger.info("this processor has no VNNI, where int8 is no faster", extra={"instead": preferred[1]})
+        return preferred[1]
+    return preferred[0]
 
 
 def make_lane(bundle: Bundle, backend: OnnxBackend, settings: Settings) -> Lane:
+    """Continuous batching where the network can be run piece by piece, else batches of whole sequences."""
     manifest = bundle.manifest
     shape = Shape(
         manifest.initial_state(),
@@ -153,46 +170,9 @@ def make_lane(bundle: Bundle, backend: OnnxBackend, settings: Settings) -> Lane:
         manifest.steps.first_chunk,
         manifest.outputs.when == "per_step",
         manifest.columns("clipped"),
+        equal_lengths=not manifest.padding,
     )
     policy = Policy(settings.slots, settings.chunk_ms / 1000, settings.stretch)
-    shortest = manifest.steps.first_chunk if manifest.chunkable else manifest.steps.smallest
-    costs = warm_up(backend, shape, policy, shortest)
+    costs = WarmUp(bundle, backend, shape).cost(policy.slots)
     kind = ChunkedLane if manifest.chunkable else PaddedLane
     return kind(f"{manifest.name}/{manifest.version}", backend, shape, costs, policy)
-
-
-def warm_up(backend: OnnxBackend, shape: Shape, policy: Policy, shortest: int) -> cost.CostModel:
-    """Measures the cost model with runs of `shortest` steps and more, and checks that company changes nothing.
-
-    Raises BundleError if a row's answer among others differs by a single bit from its answer alone: then this
-    processor breaks the promise that the bundle was exported with.
-    """
-
-    def run(batch: int, steps: int) -> float:
-        inputs, lengths, state = _probe(shape, batch, steps)
-        started = time.perf_counter()
-        backend.run(inputs, lengths, state)
-        return time.perf_counter() - started
-
-    _check_company(backend, shape, shortest)
-    return cost.measure(run, policy.slots, shortest, shortest + WARM_UP_STEPS)
-
-
-def _probe(shape: Shape, batch: int, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    inputs = shape.empty(batch, steps)
-    inputs += np.arange(steps).reshape(-1, *[1] * (inputs.ndim - 2)).astype(inputs.dtype) % 7
-    return inputs, np.full(batch, steps, np.int32), np.tile(shape.initial_state, (batch, 1))
-
-
-def _check_company(backend: OnnxBackend, shape: Shape, steps: int) -> None:
-    if backend.device != "cpu":
-        return
-    inputs, lengths, state = _probe(shape, 5, steps + 4)
-    lengths[:] = steps + np.arange(5)
-    together = backend.run(inputs, lengths, state)
-    for row, length in enumerate(lengths):
-        alone = backend.run(inputs[row : row + 1, :length], lengths[row : row + 1], state[row : row + 1])
-        if any(not np.array_equal(a[0], b[row]) for a, b in zip(alone, together, strict=True)):
-            raise BundleError(
-                "the answer of a sequence depends on its batch on this processor; serve another precision"
-            )

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from server.errors import BodyTooLarge, InvalidRequest, UnsupportedMedia
-from server.tasks import Item, Parameters, Series
+from server.tasks import ONE_OF_THEM, PLAIN, Item, Numbers, Parameters
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -23,7 +23,7 @@ class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A model's name or its task. May be left out where only one model takes such inputs."""
     version: int | None = None
     """Default: the highest."""
-    parameters: Parameters = Parameters()
+    parameters: Parameters = PLAIN
 
 
 class ClientLeft(Exception):
@@ -89,6 +89,8 @@ def _invalid(body: bytes, message: str) -> InvalidRequest:
     """msgspec says ``Expected `X`, got `Y` - at `$.place` ``: the same for people and for programs."""
     problem, _, place = message.partition(" - at `$")
     field = place.rstrip("`").lstrip(".") or None
+    if problem == ONE_OF_THEM:
+        return InvalidRequest(problem, field, _given(body, field), list(Numbers.__struct_fields__))
     expected = re.match(r"Expected `(.*?)`", problem)
     missing = re.match(r"Object missing required field `(.*)`", problem)
     if missing:
@@ -96,14 +98,15 @@ def _invalid(body: bytes, message: str) -> InvalidRequest:
     given = _given(body, field) if expected else None
     accepted: Any = EXPECTED.get(expected[1], expected[1]) if expected else None
     if unknown := re.match(r"Object contains unknown field `(.*)`", problem):
-        names = {None: PredictRequest, "parameters": Parameters}.get(field, Series).__struct_fields__
+        names = {None: PredictRequest, "parameters": Parameters}.get(field, Numbers).__struct_fields__
         field, accepted = f"{field}.{unknown[1]}" if field else unknown[1], list(names)
     return InvalidRequest(problem.replace("`", "'"), field, given, accepted)
 
 
 EXPECTED = {
-    "str | object | array": 'a text, {"values": [...]}, or a list of one of them',
-    "str | object": 'a text or {"values": [...]}',
+    "str | object | array": 'a text, {"values": [...]}, {"tokens": [...]}, or a list of one of them',
+    "str | object": 'a text, {"values": [...]} or {"tokens": [...]}',
+    "int": "a whole number",
     "float": "a number",
     "float | array": "a number, or a list of numbers for each time step",
 }

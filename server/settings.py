@@ -49,6 +49,11 @@ class Settings(BaseSettings):
         1, ge=0, le=64, description="Processes, each with all models. 0: one for each core that the container may use."
     )
     models: Path = Field(MODELS, description="Folder of bundles: <name>/<version>/manifest.json.")
+    trusted_keys: Path | None = Field(
+        None,
+        description="PEM file of Ed25519 public keys, or a folder of them: only bundles that one of them signed are "
+        "served. By default a signature is not asked for.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="'auto' takes a GPU if CUDA really works; 'cuda' refuses to start without one."
     )

@@ -16,14 +16,15 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(
 
 def examples() -> list[tuple[str, str]]:
     """(command, the answer that the document shows) of every console example."""
-    blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    text = (ROOT / "README.md").read_text() + (ROOT / "docs" / "operations.md").read_text()
+    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
     return [
         tuple(example.split("\n", 1)) for block in blocks for example in re.split(r"^\$ ", block, flags=re.M) if example
     ]
 
 
 @pytest.mark.parametrize(("command", "shown"), examples(), ids=lambda text: text[-60:])
-def test_the_examples_of_the_readme_give_the_answers_that_it_shows(server, command, shown):
+def test_the_examples_of_the_documents_give_the_answers_that_they_show(server, command, shown):
     assert command.startswith("curl -s localhost:8000/")
     command = command.replace("localhost:8000", server.url)
     answered = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=True).stdout

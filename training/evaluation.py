@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.networks.step import StepNetwork
+from training.networks.step import StepNetwork, WholeNetwork
 
 Split = Literal["validation", "test"]
 
@@ -37,6 +37,8 @@ class Evaluation:
 
     `targets` and `groups`, where they are given, are what the outputs are held against (classes [N], or values
     [N, horizon]) and each row's source or series, for pictures and for the rows that a model gets most wrong.
+    `row_scores`, where it is given, reads the same outputs and returns float [N], whose mean is the gate's metric: what
+    confidence intervals are made of.
     """
 
     inputs: list[np.ndarray]
@@ -44,6 +46,7 @@ class Evaluation:
     gate: Gate
     targets: np.ndarray | None = None
     groups: list[str] | None = None
+    row_scores: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 def pad(inputs: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
@@ -62,11 +65,27 @@ def batches_by_length(lengths: Sequence[int], batch_size: int) -> Iterable[np.nd
 
 
 @torch.inference_mode()
-def predict(network: StepNetwork, inputs: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray:
-    """The eager network's outputs for whole sequences from the initial state: float32 [N, ...], in the rows' order."""
+def predict(
+    network: StepNetwork | WholeNetwork, inputs: Sequence[np.ndarray], batch_size: int = 64, double: bool = False
+) -> np.ndarray:
+    """The eager network's outputs for whole sequences from the initial state: float32 [N, ...], in the rows' order.
+
+    Those of a network that answers per step are [N, longest, ...], zero past each row's length. With `double`, which is
+    for a network in float64, inputs and outputs are float64.
+    """
     parts: dict[int, np.ndarray] = {}
     for rows in batches_by_length([len(row) for row in inputs], batch_size):
         padded, lengths = pad([inputs[row] for row in rows])
-        outputs, _ = network(padded, lengths, network.initial_state(len(rows)))
+        padded = padded.double() if double and padded.is_floating_point() else padded
+        outputs = _whole(network, padded, lengths, torch.float64 if double else torch.float32)
         parts.update(zip(rows.tolist(), outputs.numpy(), strict=True))
-    return np.stack([parts[row] for row in range(len(inputs))])
+    ordered = [parts[row] for row in range(len(inputs))]
+    if not network.per_step:
+        return np.stack(ordered)
+    return pad([row[: len(given)] for row, given in zip(ordered, inputs, strict=True)])[0].numpy()
+
+
+def _whole(network: StepNetwork | WholeNetwork, inputs: Tensor, lengths: Tensor, dtype: torch.dtype) -> Tensor:
+    if isinstance(network, WholeNetwork):
+        return network(inputs, lengths)
+    return network(inputs, lengths, network.initial_state(len(lengths)).to(dtype))[0]

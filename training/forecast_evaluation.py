@@ -91,5 +91,10 @@ def sampled_evaluation(samples: Sequence[Sample], quantiles: tuple[float, ...]) 
             "coverage": metrics.coverage(outputs[..., 0], outputs[..., -1], actual),
         }
 
+    def row_scores(outputs: np.ndarray) -> np.ndarray:
+        rows = zip(outputs / unit[..., None], actual / unit, strict=True)
+        return np.array([metrics.pinball(forecast, came, quantiles) for forecast, came in rows])
+
     gate = Gate("scaled_pinball", higher_is_better=False, allowed_loss=0.01, relative=True)
-    return Evaluation([sample.past for sample in samples], score, gate, actual, [sample.series for sample in samples])
+    series = [sample.series for sample in samples]
+    return Evaluation([sample.past for sample in samples], score, gate, actual, series, row_scores)

@@ -41,6 +41,13 @@ class Epoch:
     validation: dict[str, float]
 
 
+OnEpoch = Callable[[Epoch], None]
+
+
+def ignore(epoch: Epoch) -> None:
+    """For those who do not want to hear of every epoch."""
+
+
 def seed_everything(seed: int) -> None:
     """Make every random choice of Python, NumPy and PyTorch a function of the seed."""
     random.seed(seed)
@@ -56,8 +63,12 @@ def fit(
     validate: Callable[[nn.Module], dict[str, float]],
     schedule: Schedule,
     name: str = "training",
+    on_epoch: OnEpoch = ignore,
 ) -> list[Epoch]:
-    """Train `network` in place; afterwards it holds the averaged weights of the best epoch."""
+    """Train `network` in place; afterwards it holds the averaged weights of the best epoch.
+
+    `on_epoch` is told each row of the curve as it is known, and may raise to end training.
+    """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
         parameters, schedule.learning_rate, betas=(0.9, 0.99), weight_decay=schedule.weight_decay, fused=True
@@ -80,6 +91,7 @@ def fit(
             curve.append(Epoch(epoch, float(np.mean(losses)), validate(average.module.eval())))
             bar.set_postfix({"epoch": epoch, **{key: f"{value:.4f}" for key, value in curve[-1].validation.items()}})
             best.offer(curve[-1], average.module)
+            on_epoch(curve[-1])
             if epoch - best.epoch >= schedule.patience:
                 break
     network.load_state_dict(best.weights)

@@ -63,23 +63,44 @@ class Batch:
     weights: Tensor
 
 
-def train(network: SentimentNetwork, rows: Texts, validation: Texts, seed: int, epochs: int = 8) -> list[loop.Epoch]:
+@dataclass(frozen=True)
+class Fitting:
+    """How the LSTM is trained: texts in a batch, tokens after which a text is cut, and the rest."""
+
+    epochs: int = 8
+    learning_rate: float = 3e-3
+    rows: int = 64
+    longest: int = 128
+    dropout: Dropout = Dropout()
+
+
+def train(
+    network: SentimentNetwork,
+    rows: Texts,
+    validation: Texts,
+    seed: int,
+    fitting: Fitting = Fitting(),
+    on_epoch: loop.OnEpoch = loop.ignore,
+) -> list[loop.Epoch]:
     """Train the LSTM and its part of the head; the evidence is left out until `add_evidence`."""
-    random, size, dropout = np.random.default_rng(seed), 64, Dropout()
-    schedule = loop.Schedule(epochs, steps_per_epoch=-(-len(rows) // size))
+    random, steps = np.random.default_rng(seed), -(-len(rows) // fitting.rows)
+    schedule = loop.Schedule(fitting.epochs, steps, fitting.learning_rate)
 
     def loss(batch: Batch) -> Tensor:
-        logits = lstm_logits(network, batch.ids, batch.lengths, dropout)
+        logits = lstm_logits(network, batch.ids, batch.lengths, fitting.dropout)
         losses = nn.functional.binary_cross_entropy_with_logits(logits, batch.targets, reduction="none")
         return (losses * batch.weights).mean()
 
     def validate(averaged: nn.Module) -> dict[str, float]:
         return validation_scores(predict_logits(averaged, validation.ids), validation)
 
-    return loop.fit(network, loss, lambda: shuffled_batches(rows, size, random), validate, schedule, "sentiment")
+    def batches() -> Iterator[Batch]:
+        return shuffled_batches(rows, fitting.rows, random, fitting.longest)
+
+    return loop.fit(network, loss, batches, validate, schedule, "sentiment", on_epoch)
 
 
-def shuffled_batches(rows: Texts, size: int, random: np.random.Generator, longest: int = 128) -> Iterator[Batch]:
+def shuffled_batches(rows: Texts, size: int, random: np.random.Generator, longest: int) -> Iterator[Batch]:
     """Every row once; batches hold similar lengths, and come in random order. Long texts lose their end."""
     lengths = np.minimum([len(ids) for ids in rows.ids], longest)
     groups = list(batches_by_length(lengths * random.uniform(0.9, 1.1, len(rows)), size))

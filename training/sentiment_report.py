@@ -56,6 +56,13 @@ def headline(rows: Sequence[Row], positive: np.ndarray) -> dict[str, float]:
     }
 
 
+def headline_by_row(rows: Sequence[Row], positive: np.ndarray) -> np.ndarray:
+    """float [N], whose mean is the headline's accuracy: a right answer in a rarer language counts more."""
+    languages = np.array([row.language for row in rows])
+    names, places, counts = np.unique(languages, return_inverse=True, return_counts=True)
+    return ((positive > 0.5) == labels_of(rows)) * (len(rows) / len(names) / counts)[places]
+
+
 def baselines(training: Sequence[Row], rated: Sequence[Row]) -> dict:
     """Accuracy of the linear models by language, fitted on the training rows of this same split."""
     figures: dict = {}

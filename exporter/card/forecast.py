@@ -24,7 +24,7 @@ SeriesFigures = Mapping[str, Any]
 
 
 def story(done: Export, folder: Path) -> Story:
-    test: Mapping[str, SeriesFigures] = done.checkpoint.metrics["test"]
+    test: Mapping[str, SeriesFigures] = done.source.checkpoint.metrics["test"]
     metric = next(iter(next(iter(test.values()))[NETWORK]))
     best = {name: min(baselines(figures), key=lambda other: figures[other][metric]) for name, figures in test.items()}
     headline = Headline(
@@ -34,10 +34,10 @@ def story(done: Export, folder: Path) -> Story:
     parts = {
         "scores": scores(test, metric),
         "standing": standing(test, metric, best, folder),
-        "verdict": str(done.checkpoint.metrics.get("against_last_price", "")),
+        "verdict": str(done.source.checkpoint.metrics.get("against_last_price", "")),
         "horizon_picture": horizon_picture(done, folder),
         "examples": examples(done, folder),
-        "horizon": str(done.checkpoint.description.details["horizon"]),
+        "horizon": str(done.source.checkpoint.description.details["horizon"]),
     }
     return Story(headline, parts)
 
@@ -124,7 +124,7 @@ def _errors_by_horizon(done: Export) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def _season(done: Export) -> int:
-    return SEASONS.get(str(done.checkpoint.description.details.get("frequency")), 1)
+    return SEASONS.get(str(done.source.checkpoint.description.details.get("frequency")), 1)
 
 
 def examples(done: Export, folder: Path) -> str:

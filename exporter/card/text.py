@@ -17,7 +17,7 @@ FAILURES_SHOWN = 3
 
 
 def story(done: Export, folder: Path) -> Story:
-    metrics: Mapping[str, Any] = done.checkpoint.metrics
+    metrics: Mapping[str, Any] = done.source.checkpoint.metrics
     test = done.findings[done.preferred[0]].metrics["test"]
     baselines = {
         f"accuracy_{language}, {name}": value

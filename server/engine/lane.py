@@ -46,6 +46,8 @@ class Shape:
     per_step: bool = False
     clipped: slice | None = None
     """Columns of the state that count clipped input values."""
+    equal_lengths: bool = False
+    """Only sequences of the same length may share a batch: the network sees what stands past a length."""
 
     def empty(self, *leading: int) -> np.ndarray:
         """Zeroed inputs of shape [*leading] (ids) or [*leading, features]."""
@@ -249,9 +251,10 @@ class ChunkedLane(Lane):
 
 
 class PaddedLane(Lane):
-    """Whole sequences in length-sorted batches, for networks that cannot be run piece by piece."""
+    """Whole sequences in batches of similar lengths, for networks that cannot be run piece by piece."""
 
-    WINDOW = 128
+    WINDOW = 4
+    """Batches full of waiting sequences that company is chosen from."""
 
     def __init__(self, name: str, backend: Backend, shape: Shape, cost: CostModel, policy: Policy) -> None:
         super().__init__(name, backend, shape, cost, policy)
@@ -264,12 +267,9 @@ class PaddedLane(Lane):
     def next_batch(self, now: float) -> Batch | None:
         if self._abandoned:
             self._forget_abandoned()
-        window = self.waiting.take(self.WINDOW)
-        if not window:
+        self.batch = self.waiting.pick(self.WINDOW * self.policy.slots, self._choose)
+        if not self.batch:
             return None
-        self.batch, left = padded_batch(window, self.policy.slots, self.cost)
-        for sequence in left:
-            self.admit(sequence)
         lengths = np.array([sequence.steps for sequence in self.batch], np.int32)
         inputs = self.shape.empty(len(self.batch), int(lengths.max()))
         for row, sequence in enumerate(self.batch):
@@ -278,6 +278,9 @@ class PaddedLane(Lane):
         self.tally.steps += int(lengths.sum())
         self.tally.padded_steps += inputs.shape[0] * inputs.shape[1]
         return Batch(inputs, lengths, np.tile(self.shape.initial_state, (len(self.batch), 1)))
+
+    def _choose(self, window: list[Sequence]) -> list[Sequence]:
+        return padded_batch(window, self.policy.slots, self.cost, self.shape.equal_lengths)
 
     def deliver(self, batch: Batch, outputs: np.ndarray, next_state: np.ndarray, now: float) -> None:
         for row, sequence in enumerate(self.batch):

@@ -7,6 +7,7 @@ change a heap keeps the order at the logarithm of the queue's length.
 """
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -53,6 +54,20 @@ class WaitingQueue:
             taken.append(sequence)
         return taken
 
+    def pick(self, most: int, choose: Callable[[list[Sequence]], list[Sequence]]) -> list[Sequence]:
+        """What `choose` takes out of the first `most` living sequences, if any; the others keep their places."""
+        entries: list[tuple[float, int, Sequence]] = []
+        while len(entries) < most and self._heap:
+            entry = heapq.heappop(self._heap)
+            if not entry[2].call.future.done():
+                entries.append(entry)
+        chosen = choose([sequence for _, _, sequence in entries]) if entries else []
+        picked = set(map(id, chosen))
+        for entry in entries:
+            if id(entry[2]) not in picked:
+                heapq.heappush(self._heap, entry)
+        return chosen
+
     def drop_done(self) -> None:
         """Forgets the sequences whose call is done, so that the length counts only the living."""
         self._heap = [entry for entry in self._heap if not entry[2].call.future.done()]
@@ -83,13 +98,16 @@ def chunk_length(remaining: np.ndarray, smallest: int, cost: CostModel, policy: 
     return max(int(ends[(useful / seconds).argmax()]), smallest)
 
 
-def padded_batch(window: list[Sequence], slots: int, cost: CostModel) -> tuple[list[Sequence], list[Sequence]]:
-    """(chosen, left over) out of the first waiting sequences, for a network that runs whole sequences.
+def padded_batch(window: list[Sequence], slots: int, cost: CostModel, equal_lengths: bool = False) -> list[Sequence]:
+    """Which of the first waiting sequences run together, through a network that runs whole sequences.
 
     The head of the queue always runs. Company is taken from those closest to it in length, for as long as one more row
-    in the padded batch is predicted to take less time than a run of its own.
+    in the padded batch is predicted to take less time than a run of its own; or, with `equal_lengths`, from those of
+    its length only.
     """
     head, *others = window
+    if equal_lengths:
+        others = [sequence for sequence in others if sequence.steps == head.steps]
     others.sort(key=lambda sequence: abs(sequence.steps - head.steps))
     chosen, longest = [head], head.steps
     for candidate in others[: slots - 1]:
@@ -98,5 +116,4 @@ def padded_batch(window: list[Sequence], slots: int, cost: CostModel) -> tuple[l
             break
         chosen.append(candidate)
         longest = steps
-    picked = set(map(id, chosen))
-    return chosen, [sequence for sequence in window if id(sequence) not in picked]
+    return chosen

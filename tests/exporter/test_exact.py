@@ -12,7 +12,7 @@ from exporter.graph import operators
 FLOAT, INT = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
 
 
-def one_node(operator: str, second: np.ndarray | None, kind: int = FLOAT, **attributes: int) -> onnx.ModelProto:
+def one_node(operator: str, second: np.ndarray | None, kind: int = FLOAT, **attributes: float) -> onnx.ModelProto:
     """A graph x [batch, 7, 24] -> y of one node with an optional constant second input."""
     constants = [] if second is None else [numpy_helper.from_array(second, "second")]
     node = helper.make_node(operator, ["x", "second"][: 1 + len(constants)], ["y"], name="node", **attributes)
@@ -44,6 +44,10 @@ AXIS_1, BOTH = np.array([1]), np.array([1, 2])
 CASES = [
     pytest.param("Log", None, {}, positive(), id="log"),
     pytest.param("Softplus", None, {}, signed(), id="softplus"),
+    pytest.param("Elu", None, {}, signed(), id="elu"),
+    pytest.param("Elu", None, {"alpha": 0.3}, signed(), id="elu, alpha"),
+    pytest.param("Celu", None, {"alpha": 0.3}, signed(), id="celu"),
+    pytest.param("Selu", None, {}, signed(), id="selu"),
     pytest.param("Pow", np.float32(2), {}, signed(), id="square"),
     pytest.param("Pow", np.float32(3), {}, signed(), id="cube"),
     pytest.param("ReduceMean", AXIS_1, {"keepdims": 0}, signed(), id="mean"),
@@ -54,7 +58,7 @@ CASES = [
 
 @pytest.mark.parametrize(("operator", "second", "attributes", "x"), CASES)
 def test_the_replacement_computes_the_same_and_is_exact(
-    operator: str, second: np.ndarray | None, attributes: dict[str, int], x: np.ndarray
+    operator: str, second: np.ndarray | None, attributes: dict[str, float], x: np.ndarray
 ) -> None:
     model = one_node(operator, None if second is None else np.asarray(second), **attributes)
     expected = run(model, x)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,11 @@ from sentencepiece import SentencePieceTrainer
 
 from exporter import __main__ as command
 from exporter import verify
+from exporter.check import check_gate
 from exporter.errors import CheckFailed
-from exporter.export import check_gate, export
+from exporter.export import export
 from exporter.sessions import alone
+from exporter.source import of_checkpoint
 from exporter.verify import Subject
 from models import bundle
 from models.bundle import Bundle, BundleError
@@ -115,7 +118,9 @@ CASES: dict[str, Callable[[Split], Evaluation]] = {"text": texts, "series": pric
 @pytest.fixture(scope="module", params=CASES)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkpoint, Bundle]:
     trained = request.getfixturevalue(request.param)
-    return trained, export(trained, CASES[request.param], tmp_path_factory.mktemp("models") / request.param / "1")
+    return trained, export(
+        of_checkpoint(trained), CASES[request.param], tmp_path_factory.mktemp("models") / request.param / "1"
+    )
 
 
 def test_a_bundle_is_complete_and_reads_back(exported: tuple[Checkpoint, Bundle]) -> None:
@@ -123,7 +128,7 @@ def test_a_bundle_is_complete_and_reads_back(exported: tuple[Checkpoint, Bundle]
     again = bundle.read(published.folder)
     again.verify()
     assert again.manifest == published.manifest
-    assert set(again.manifest.precisions) == {"fp32", "int8"}
+    assert {"fp32", "int8", "int8-weights"} <= set(again.manifest.precisions)
     assert set(again.manifest.files) | {bundle.MANIFEST} == {path.name for path in published.folder.iterdir()}
     assert not list(published.folder.parent.glob(".*"))
     assert published.folder.stat().st_mode & 0o055 == 0o055
@@ -138,12 +143,23 @@ def test_the_published_files_answer_as_pytorch_does(exported: tuple[Checkpoint, 
     np.testing.assert_allclose(found, predict(trained.network, rows), rtol=2e-5, atol=2e-6)
 
 
+def test_a_checkpoint_can_be_run_in_float64(text: Checkpoint, series: Checkpoint) -> None:
+    for trained, evaluate in ((text, texts), (series, prices)):
+        source, rows = of_checkpoint(trained), evaluate("test").inputs[:8]
+        exact = source.float64(rows)
+        assert exact.dtype == np.float64
+        assert 0 < np.abs(exact / source.reference(rows) - 1).max() < 1e-4
+
+
 def test_the_manifest_tells_what_was_measured(exported: tuple[Checkpoint, Bundle]) -> None:
     _, published = exported
     manifest = published.manifest
     assert len(manifest.pinned) == 4
     for precision, file in manifest.precisions.items():
         assert file.bytes == published.path(file.file).stat().st_size
+        assert file.contract
+        if precision == "fp16":
+            continue
         assert (file.invariance.batch, file.invariance.padding, file.invariance.chunks, file.invariance.threads) == (
             0,
             0,
@@ -151,9 +167,20 @@ def test_the_manifest_tells_what_was_measured(exported: tuple[Checkpoint, Bundle
             0,
         )
         assert sorted(file.milliseconds) == sorted(file.throughput) == [1, 8, 32]
-        assert file.parity < 1e-4 or precision == "int8"
+        assert file.parity < 1e-4 or precision != "fp32"
         assert file.operators["DynamicQuantizeLSTM" if precision == "int8" else "LSTM"] == 1
-    assert manifest.preference["cuda"] == ("fp32",)
+    assert manifest.preference["cuda"][0] == "fp32"
+
+
+def test_what_runs_on_a_gpu_only_was_not_run_and_says_so(exported: tuple[Checkpoint, Bundle]) -> None:
+    manifest = exported[1].manifest
+    half = manifest.precisions["fp16"]
+    assert half.devices == ("cuda",)
+    assert (half.parity, half.invariance, half.validation, half.milliseconds) == (None, None, {}, {})
+    assert re.search(
+        r"so it was not run; from its rounded weights, .* it is \d\S* from PyTorch", manifest.reasons["fp16"]
+    )
+    assert "fp16" not in manifest.preference["cpu"]
 
 
 def test_the_card_shows_its_pictures(exported: tuple[Checkpoint, Bundle]) -> None:
@@ -202,14 +229,14 @@ def test_a_failed_gate_publishes_nothing_and_leaves_what_is_there(text: Checkpoi
     with pytest.raises(
         CheckFailed, match=r"gate: accuracy on validation rows is 0\.84 with int8 and 0\.9 with fp32: 0\.06 worse"
     ):
-        export(text, spoiled, target)
+        export(of_checkpoint(text), spoiled, target)
     assert [path.name for path in tmp_path.rglob("*")] == ["sentiment", "1", "old"]
 
 
-def test_a_lost_parity_is_found(text: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exporter.export.predict", lambda network, rows: predict(network, rows) + 0.01)
+def test_a_lost_parity_is_found(text: Checkpoint, tmp_path: Path) -> None:
+    wrong = dataclasses.replace(of_checkpoint(text), reference=lambda rows: predict(text.network, rows) + 0.01)
     with pytest.raises(CheckFailed, match=r"parity: fp32 differs from PyTorch by 0\.01, at most 0\.0001 is accepted"):
-        export(text, texts, tmp_path / "sentiment" / "1")
+        export(wrong, texts, tmp_path / "sentiment" / "1")
     assert not list(tmp_path.iterdir())
 
 
@@ -249,7 +276,7 @@ def test_a_missing_checkpoint_is_one_sentence(tmp_path: Path) -> None:
 
 def test_generated_rows_fit_the_manifest(exported: tuple[Checkpoint, Bundle]) -> None:
     manifest = exported[1].manifest
-    rows = verify.generated_rows(manifest, 30)
+    rows = verify.generated_rows(manifest.inputs, manifest.steps, 30)
     assert all(manifest.steps.smallest <= len(row) <= manifest.steps.largest for row in rows)
     if manifest.inputs.vocabulary:
         assert max(row.max() for row in rows) < manifest.inputs.vocabulary

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from exporter import graph
-from exporter.errors import GraphError, QuantizationError
+from exporter.errors import GraphError
 from exporter.quantize import quantized
 from exporter.recurrent import exportable
 from exporter.sessions import alone
@@ -75,17 +75,16 @@ def test_the_embedding_is_quantized_too() -> None:
 
 def test_a_quantized_embedding_costs_nothing_but_last_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     one = prepared("text", True, True)
-    monkeypatch.setattr("exporter.quantize._embeddings", lambda model: [])
+    monkeypatch.setattr("exporter.quantize.gathers", lambda graph, readers: [])
     with_floats = quantized(prepared("text", True).model).SerializeToString()
     other = dataclasses.replace(one.subject, model=with_floats)
     assert alone(one.subject.session(), one.rows).deviation(alone(other.session(), one.rows)) < 1e-5
 
 
-def test_two_layers_that_share_weights_are_refused() -> None:
+def test_two_layers_that_share_weights_are_both_quantized() -> None:
     network = strong(SeriesNetwork(hidden=2))  # with two features, so that both layers have weights of one shape
     rnn = network.lstm.rnn
     for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
         setattr(rnn, f"{name}_l1", getattr(rnn, f"{name}_l0"))
     model = graph.to_onnx(exportable(network, pinned=True), rows_for(network)[0])
-    with pytest.raises(QuantizationError, match="stayed float"):
-        quantized(model)
+    assert graph.operators(quantized(model))["DynamicQuantizeLSTM"] == 2

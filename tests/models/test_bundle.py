@@ -1,19 +1,27 @@
 """Bundles are read whole or not at all, and every reason is one sentence."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as some
 
-from models import bundle
+from models import bundle, integrity
 from models.bundle import BundleError
+from tests.models.networks import external_model
+from tests.processes import ROOT
 
+EMPTY_GRAPH = b":\0"
+"""The smallest ONNX file: a model whose graph is empty."""
 EXACT = {"batch": 0.0, "padding": 0.0, "chunks": 0.0, "threads": 0.0, "sequences": 9}
 
 
 def document(folder: Path, **changes: Any) -> dict[str, Any]:
-    """A small valid manifest for the files that lie in `folder`."""
+    """A small valid manifest, sealed, for the files that lie in `folder`."""
     file = {
         "file": "fp32.onnx",
         "bytes": 4,
@@ -25,10 +33,10 @@ def document(folder: Path, **changes: Any) -> dict[str, Any]:
         "test": {},
         "milliseconds": {},
     }
-    return {
+    made = {
         "name": folder.parent.name,
         "version": int(folder.name),
-        "schema_version": 1,
+        "schema_version": 2,
         "task": "forecast",
         "title": "t",
         "description": "d",
@@ -52,9 +60,10 @@ def document(folder: Path, **changes: Any) -> dict[str, Any]:
         "licence": "MIT",
         "files": {"fp32.onnx": bundle.sha256(folder / "fp32.onnx")},
     } | changes
+    return {"digest": integrity.digest(made)} | made
 
 
-def bundle_at(folder: Path, content: bytes = b"onnx", **changes: Any) -> Path:
+def bundle_at(folder: Path, content: bytes = EMPTY_GRAPH, **changes: Any) -> Path:
     folder.mkdir(parents=True)
     (folder / "fp32.onnx").write_bytes(content)
     (folder / "manifest.json").write_text(json.dumps(document(folder, **changes)))
@@ -80,9 +89,15 @@ def test_only_numbered_folders_are_bundles(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", "not valid JSON"),
-        ("[]", "schema_version is None, this program reads 1"),
-        ('{"schema_version": 7}', "schema_version is 7, this program reads 1; export the model again"),
-        ('{"schema_version": 1}', "Field required"),
+        ("[]", "schema_version is None, this program reads 2"),
+        ('{"schema_version": 7}', "schema_version is 7, this program reads 2; export the model again"),
+        ('{"schema_version": 2}', "it has no digest, but that of its content is"),
+        ('{"schema_version": 2, "digest": 5}', "its digest is 5, but that of its content is"),
+        (json.dumps({"schema_version": 2, "digest": integrity.digest({"schema_version": 2})}), "Field required"),
+        ('{"figure": NaN}', "not valid JSON"),
+        ('{"figure": 1e999}', "not valid JSON"),
+        ('{"name": "\\ud800"}', "not valid JSON"),
+        ("[" * 100_000, "nested too deeply"),
     ],
 )
 def test_a_bad_manifest_is_one_sentence(tmp_path: Path, text: str, message: str) -> None:
@@ -109,16 +124,108 @@ def test_missing_changed_and_foreign_files_are_found(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="not in the bundle"):
         found.verify()
     outside = tmp_path / "outside.onnx"
-    outside.write_bytes(b"onnx")
+    outside.write_bytes(EMPTY_GRAPH)
     file.symlink_to(outside)
     with pytest.raises(BundleError, match="not in the bundle"):
         found.verify()
 
 
+@pytest.mark.parametrize("shipped", sorted(path.parent for path in ROOT.glob("models/*/*/manifest.json")), ids=str)
+def test_no_field_of_a_shipped_manifest_can_be_edited(tmp_path: Path, shipped: Path) -> None:
+    """Every field in turn, at every depth, is left out, emptied and changed."""
+    folder = tmp_path / shipped.parent.name / shipped.name
+    folder.mkdir(parents=True)
+    intact = json.loads((shipped / "manifest.json").read_bytes())
+    (folder / "manifest.json").write_text(json.dumps(intact, indent=4, sort_keys=True))
+    assert bundle.read(folder).manifest == bundle.read(shipped).manifest, "spaces and order are no edit"
+    for edited in edits(intact):
+        (folder / "manifest.json").write_text(json.dumps(edited))
+        with pytest.raises(BundleError, match=r"it was edited|schema_version is"):
+            bundle.read(folder)
+
+
+def edits(value: Any) -> Iterator[Any]:
+    """Copies of a document, each with one difference."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield {name: kept for name, kept in value.items() if name != key}
+            yield from (value | {key: edited} for edited in edits(inner))
+    elif isinstance(value, list) and value:
+        yield value[1:]
+        yield from ([edited, *value[1:]] for edited in edits(value[0]))
+    else:
+        yield "other"
+
+
+@given(some.binary(max_size=300), some.integers(0, 1500), some.integers(0, 40))
+@example(b"\xff", 0, 0)
+@example(b'{"a\nb": 1}', 0, 10_000)
+def test_a_damaged_manifest_is_read_or_refused_in_one_line(written: bytes, at: int, removed: int) -> None:
+    with TemporaryDirectory() as place:
+        folder = bundle_at(Path(place) / "prices" / "1")
+        data = (folder / "manifest.json").read_bytes()
+        damaged = data[:at] + written + data[at + removed :]
+        (folder / "manifest.json").write_bytes(damaged)
+        reason = why_refused(folder)
+        assert "\n" not in reason
+        assert len(reason) < 400
+        assert reason or json.loads(damaged) == json.loads(data)
+
+
+def why_refused(folder: Path) -> str:
+    """Empty if it is read."""
+    try:
+        bundle.read(folder)
+    except BundleError as error:
+        return str(error)
+    return ""
+
+
+def test_a_network_that_reads_other_files_is_refused_unless_they_are_listed(tmp_path: Path) -> None:
+    folder = tmp_path / "prices" / "1"
+    reads = external_model("weights.bin")
+    found = bundle.read(bundle_at(folder, reads))
+    with pytest.raises(BundleError, match=r"has data in 'weights\.bin', which is not among the files"):
+        found.verify()
+    (folder / "weights.bin").write_bytes(b"1234")
+    listed = {name: bundle.sha256(folder / name) for name in ("fp32.onnx", "weights.bin")}
+    (folder / "manifest.json").write_text(json.dumps(document(folder, files=listed)))
+    bundle.read(folder).verify()
+    (folder / "weights.bin").rename(tmp_path / "weights.bin")
+    (folder / "weights.bin").symlink_to(tmp_path / "weights.bin")
+    with pytest.raises(BundleError, match="not in the bundle"):
+        bundle.read(folder).verify()
+
+
+def test_bytes_that_are_no_network_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"fp32\.onnx: not an ONNX file \(.*\); export the model again"):
+        bundle.read(bundle_at(tmp_path / "prices" / "1", b"<html>")).verify()
+
+
+def test_files_that_nobody_listed_are_named_and_harmless(tmp_path: Path) -> None:
+    folder = bundle_at(tmp_path / "prices" / "1")
+    (folder / "notes.txt").write_text("mine")
+    (folder / "manifest.sig").write_bytes(b"")
+    found = bundle.read(folder)
+    found.verify()
+    assert found.unlisted() == ["notes.txt"]
+
+
 def test_publishing_replaces_what_is_there(tmp_path: Path) -> None:
-    target = bundle_at(tmp_path / "models" / "prices" / "1", b"old")
-    staged = bundle_at(tmp_path / "prices" / "1", b"new")
+    target = bundle_at(tmp_path / "models" / "prices" / "1", title="old")
+    staged = bundle_at(tmp_path / "prices" / "1", title="new")
     published = bundle.publish(staged, target)
-    assert published.path("fp32.onnx").read_bytes() == b"new"
+    assert published == bundle.read(target)
+    assert published.manifest.title == "new"
     assert [path.name for path in target.parent.iterdir()] == ["1"]
     assert not staged.exists()
+
+
+@pytest.mark.parametrize("fault", [{"version": 2}, {"files": {"fp32.onnx": "0" * 64}}, {"digest": "0" * 64}])
+def test_a_wrong_bundle_is_not_published(tmp_path: Path, fault: dict[str, Any]) -> None:
+    target = bundle_at(tmp_path / "models" / "prices" / "1", title="old")
+    staged = bundle_at(tmp_path / "prices" / "1", **fault)
+    with pytest.raises(BundleError):
+        bundle.publish(staged, target)
+    assert bundle.read(target).manifest.title == "old"
+    assert [path.name for path in target.parent.iterdir()] == ["1"]

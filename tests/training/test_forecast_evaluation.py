@@ -78,6 +78,15 @@ def test_a_perfect_forecast_scores_zero_and_passes_the_gate() -> None:
     assert not evaluation.gate.accepts(worse, worse * 1.011)
 
 
+def test_the_scores_of_rows_have_the_metric_as_their_mean() -> None:
+    random = np.random.default_rng(2)
+    samples = [Sample(np.ones((9, 1), np.float32), random.normal(size=3), unit) for unit in (0.5, 2.0, 7.0)]
+    evaluation, forecasts = sampled_evaluation(samples, QUANTILES), random.normal(size=(3, 3, 3))
+    scores = evaluation.row_scores(forecasts)
+    assert scores.shape == (3,)
+    assert np.isclose(scores.mean(), evaluation.metrics(forecasts)["scaled_pinball"])
+
+
 def test_the_training_loss_is_the_metric() -> None:
     random = np.random.default_rng(1)
     forecast, actual = random.normal(size=(5, 4, 3)), random.normal(size=(5, 4))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.networks.recurrent import Recurrent
+from training.networks.recurrent import Recurrent, top_hidden
 from training.networks.running import running_sum
 from training.networks.step import StateSlice, StepNetwork
 
@@ -122,10 +122,11 @@ class ForecastNetwork(StepNetwork):
         horizon: int = 48,
         input_clip: float = 8.0,
         dropout: float = 0.1,
+        layers: int = 1,
     ) -> None:
         super().__init__()
-        self.hidden_size = hidden_size
-        self.lstm = Recurrent("lstm", len(LAGS), hidden_size, input_clip=input_clip)
+        self.hidden_size, self.layers = hidden_size, layers
+        self.lstm = Recurrent("lstm", len(LAGS), hidden_size, layers, input_clip=input_clip)
         self.head = ForecastHead(hidden_size, perceptron_size, experts, horizon, dropout)
 
     def state_slices(self) -> tuple[StateSlice, ...]:
@@ -147,7 +148,7 @@ class ForecastNetwork(StepNetwork):
         _, lstm = self.lstm(features.transpose(0, 1), lengths, carried["lstm"])
         recent = last(following["history"], lengths, CONTEXT)
         count = carried["count"] + lengths[:, None]
-        outputs = anchor[..., None] + self.head(recent, count, lstm[:, : self.hidden_size])
+        outputs = anchor[..., None] + self.head(recent, count, top_hidden(lstm, self.layers, self.hidden_size))
         following |= {"recent": recent, "changes": last(following["changes"], lengths, WEEK)}
         return outputs, self.join(following | {"lstm": lstm, "anchor": anchor, "count": count})
 

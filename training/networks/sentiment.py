@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from training.networks.recurrent import TokenRecurrent
+from training.networks.recurrent import TokenRecurrent, top_hidden
 from training.networks.step import StateSlice, StepNetwork
 
 LOWEST = torch.finfo(torch.float32).min
@@ -25,16 +25,19 @@ class SentimentNetwork(StepNetwork):
     these are in the state, so a text may be read in pieces.
     """
 
-    def __init__(self, vocabulary_size: int, embedding_size: int, hidden_size: int, buckets: int) -> None:
+    def __init__(
+        self, vocabulary_size: int, embedding_size: int, hidden_size: int, buckets: int, layers: int = 1
+    ) -> None:
         super().__init__()
         self.arguments = {
             "vocabulary_size": vocabulary_size,
             "embedding_size": embedding_size,
             "hidden_size": hidden_size,
             "buckets": buckets,
+            "layers": layers,
         }
-        self.hidden_size, self.buckets = hidden_size, buckets
-        self.lstm = TokenRecurrent(vocabulary_size, embedding_size, "lstm", hidden_size)
+        self.hidden_size, self.buckets, self.layers = hidden_size, buckets, layers
+        self.lstm = TokenRecurrent(vocabulary_size, embedding_size, "lstm", hidden_size, layers)
         self.register_buffer("token_evidence", torch.zeros(vocabulary_size, 1))
         self.register_buffer("pair_evidence", torch.zeros(buckets, 1))
         self.head = nn.Linear(3 * hidden_size + 1, 1)
@@ -76,8 +79,7 @@ class SentimentNetwork(StepNetwork):
         return torch.where(valid, weights, 0.0)
 
     def _probabilities(self, state: dict[str, Tensor]) -> Tensor:
-        # An LSTM's slice begins with its hidden values, with or without an exporter's pinned units behind them.
-        last = state["lstm"][:, : self.hidden_size]
+        last = top_hidden(state["lstm"], self.layers, self.hidden_size)
         mean, evidence = state["sum"] / state["count"], state["evidence"] / state["count"].sqrt()
         logit = self.head(torch.cat([state["maximum"], mean, last, evidence], 1))
         return torch.softmax(logit * self.sharpness, 1)

@@ -1,4 +1,4 @@
-"""A recurrent network as a step function: `(inputs, lengths, state) -> (outputs, next_state)`.
+"""A recurrent network as a step function, `(inputs, lengths, state) -> (outputs, next_state)`, or as a whole.
 
 Everything that carries over from one chunk of a sequence to the next lives in one float32 array of named slices, so
 that whoever runs the network may stop after any time step and go on later, elsewhere and in other company.
@@ -35,9 +35,12 @@ class StepNetwork(nn.Module, ABC):
 
     `forward(inputs, lengths, state)` takes int64 token ids [B, T] or float32 features [B, T, F], the int32 number of
     valid steps of each row [B] (at least 1) and the float32 state [B, S]; it returns float32 outputs [B, ...] at each
-    row's last valid step, and the next state [B, S]. A row's results depend neither on the other rows, nor on what
+    row's last valid step, and the next state [B, S]. A network whose `per_step` is True returns outputs [B, T, ...] at
+    every step, which are exactly zero past the length. A row's results depend neither on the other rows, nor on what
     stands past its length, nor on where the sequence was cut.
     """
+
+    per_step: bool = False
 
     @abstractmethod
     def state_slices(self) -> tuple[StateSlice, ...]:
@@ -60,3 +63,18 @@ class StepNetwork(nn.Module, ABC):
     def join(self, parts: Mapping[str, Tensor]) -> Tensor:
         """The inverse of `split`: the named slices, each [B, size] -> [B, S]."""
         return torch.cat([parts[part.name] for part in self.state_slices()], 1)
+
+
+class WholeNetwork(nn.Module, ABC):
+    """Base of every network that needs the whole sequence at once: it reads both ways, or attends over time.
+
+    `forward(inputs, lengths)` takes and returns what a `StepNetwork` does, but no state: outputs [B, ...] for each row,
+    or, where `per_step` is True, [B, T, ...] with exact zeros past the length. A row's results depend neither on the
+    other rows nor on what stands past its length.
+    """
+
+    per_step: bool = False
+
+    @abstractmethod
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Outputs of whole sequences."""

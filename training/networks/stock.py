@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.networks.recurrent import Recurrent
+from training.networks.recurrent import Recurrent, top_hidden
 from training.networks.running import running_sum
 from training.networks.step import StateSlice, StepNetwork
 
@@ -30,10 +30,11 @@ class StockNetwork(StepNetwork):
         horizon: int = 5,
         input_clip: float = 8.0,
         dropout: float = 0.2,
+        layers: int = 1,
     ) -> None:
         super().__init__()
-        self.hidden_size, self.horizon = hidden_size, horizon
-        self.lstm = Recurrent("lstm", 2, hidden_size, input_clip=input_clip)
+        self.hidden_size, self.horizon, self.layers = hidden_size, horizon, layers
+        self.lstm = Recurrent("lstm", 2, hidden_size, layers, input_clip=input_clip)
         self.head = nn.Sequential(
             nn.Linear(hidden_size + len(SPANS) - 1, perceptron_size),
             nn.ReLU(),
@@ -59,7 +60,7 @@ class StockNetwork(StepNetwork):
         window = lengths[:, None] + torch.arange(CONTEXT, device=inputs.device)
         recent = torch.cat([carried["recent"], returns], 1).gather(1, window)
         last = prices.gather(1, lengths[:, None].long() - 1)
-        outputs = self.forecast(last, recent, lstm[:, : self.hidden_size])
+        outputs = self.forecast(last, recent, top_hidden(lstm, self.layers, self.hidden_size))
         return outputs, self.join(following | {"price": last, "recent": recent, "lstm": lstm})
 
     def returns(self, prices: Tensor, carried: dict[str, Tensor]) -> Tensor:

@@ -1,9 +1,9 @@
 """`forecast-hourly`: one network for any hourly series; 168 or more values in, quantiles of the next 48 hours out."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from training.forecast_evaluation import (
     sampled_evaluation,
     widening,
 )
+from training.hyperparameters import Choice, Real, Rehearsal, Space, Whole
 from training.linear_experts import linear_expert
 from training.metrics import forecast as metrics
 from training.networks.forecast import CONTEXT, DAY, DAYS, QUANTILES, WEEK, ForecastNetwork
@@ -43,6 +44,7 @@ NOTES = {
     "coverage_all_hours": "the same over every hour",
     "mae_from_one_week": "with the shortest history that is allowed, 168 values; all other figures are with two weeks",
 }
+DETAILS = {"horizon": HORIZON, "default_horizon": 24, "quantiles": list(QUANTILES), "frequency": "hour"}
 AUGMENTATION = Augmentation(flip=0.3, mix=0.15)
 SCHEDULE = loop.Schedule(epochs=10, steps_per_epoch=500, learning_rate=2e-3, warm_up=0.02, averaging=0.995, patience=4)
 
@@ -52,6 +54,7 @@ class Settings:
     """What gave the lowest validation error within the time that the recipe is allowed."""
 
     hidden_size: int = 62
+    layers: int = 1
     perceptron_size: int = 128
     dropout: float = 0.1
     steps: int = 400  # up to 400 points before an origin, and 168 at least
@@ -60,13 +63,50 @@ class Settings:
     augmentation: Augmentation = AUGMENTATION
     schedule: loop.Schedule = SCHEDULE
 
+    def scaled(self, share: float) -> Self:
+        """These settings with `share` times as many training windows as the recipe's, whatever the batch size."""
+        steps = share * SCHEDULE.steps_per_epoch * Settings.rows / self.rows
+        return replace(self, schedule=replace(self.schedule, steps_per_epoch=max(round(steps), 1)))
 
-def fit(out: Path, seed: int, settings: Settings = Settings()) -> None:
-    """Train, calibrate on the validation rows, report on the test rows, and write the checkpoint."""
+
+SPACE: Space = {
+    "hidden_size": Whole(30, 126, step=32),  # with the exporter's two pins a multiple of 32
+    "layers": Whole(1, 2),
+    "perceptron_size": Whole(64, 256, step=64),
+    "dropout": Real(0.0, 0.3),
+    "steps": Whole(352, 544, step=48),
+    "rows": Choice((16, 32, 64)),
+    "augmentation.flip": Real(0.0, 0.5),
+    "augmentation.mix": Real(0.0, 0.4),
+    "schedule.learning_rate": Real(5e-4, 6e-3, log=True),
+    "schedule.weight_decay": Real(1e-3, 0.3, log=True),
+}
+
+
+def prepare(seed: int) -> list[Series]:
+    """The same random numbers, and the data."""
     torch.set_num_threads(1)  # sums over several threads would not be the same bits on another number of cores
     loop.seed_everything(seed)
     torch.utils.deterministic.fill_uninitialized_memory = False  # nothing reads it, and it costs a quarter of a step
-    series = hourly_series()
+    return hourly_series()
+
+
+def rehearsal(seed: int) -> Rehearsal[Settings]:
+    """Trains on data that are loaded once; tells the mean absolute error of each series on validation rows."""
+    series = prepare(seed)
+
+    def rehearse(settings: Settings, on_epoch: loop.OnEpoch) -> dict[str, float]:
+        loop.seed_everything(seed)
+        network, _ = build(series, settings)
+        train(network, series, seed, settings, on_epoch)
+        return {name: error for name, (error, _) in validation_errors(network, series).items()}
+
+    return rehearse
+
+
+def fit(out: Path, seed: int, settings: Settings = Settings()) -> None:
+    """Train, calibrate on the validation rows, report on the test rows, and write the checkpoint."""
+    series = prepare(seed)
     network, spec = build(series, settings)
     curve = train(network, series, seed, settings)
     network.head.widening = widening(network, network.head, [calibration(one) for one in seen(series)], QUANTILES[0])
@@ -78,18 +118,18 @@ def fit(out: Path, seed: int, settings: Settings = Settings()) -> None:
         task="forecast",
         seed=seed,
         limits=Limits(min_steps=WEEK, max_steps=MAX_STEPS),
-        details={
-            "horizon": HORIZON,
-            "default_horizon": 24,
-            "quantiles": list(QUANTILES),
-            "frequency": "hour",
-            "context": CONTEXT,
-        },
+        details=DETAILS,
     )
     checkpoint.save(out, description, network, {**report, "notes": NOTES, "curve": loop.as_json(curve)})
 
 
-def train(network: ForecastNetwork, series: list[Series], seed: int, settings: Settings) -> list[loop.Epoch]:
+def train(
+    network: ForecastNetwork,
+    series: list[Series],
+    seed: int,
+    settings: Settings,
+    on_epoch: loop.OnEpoch = loop.ignore,
+) -> list[loop.Epoch]:
     """Pinball loss at many origins of random windows, each in units of what changed from day to day before it."""
     sampler = WindowSampler(series, settings.steps, HORIZON, settings.augmentation, np.random.default_rng(seed))
     weights = torch.tensor(QUANTILE_WEIGHTS)
@@ -106,7 +146,7 @@ def train(network: ForecastNetwork, series: list[Series], seed: int, settings: S
     def validation_loss(average: nn.Module) -> dict[str, float]:
         return {"loss": validation_error(cast(ForecastNetwork, average), series)}
 
-    return loop.fit(network, loss_of, batches, validation_loss, settings.schedule, "forecast-hourly")
+    return loop.fit(network, loss_of, batches, validation_loss, settings.schedule, "forecast-hourly", on_epoch)
 
 
 def daily_change(past: Tensor) -> Tensor:
@@ -123,6 +163,7 @@ def build(series: list[Series], settings: Settings) -> tuple[ForecastNetwork, Ne
         "experts": len(seen(series)),
         "horizon": HORIZON,
         "dropout": settings.dropout,
+        "layers": settings.layers,
     }
     network = ForecastNetwork(**arguments)
     with threadpool_limits(1):
@@ -143,15 +184,21 @@ def varied(past: np.ndarray, horizon: int) -> np.ndarray:
     return np.tile(hours, -(-horizon // DAY))[:, :horizon]
 
 
-def validation_error(network: ForecastNetwork, series: list[Series], stride: int = 29) -> float:
+def validation_error(network: ForecastNetwork, series: list[Series]) -> float:
     """Mean absolute error by that of the same hour yesterday: the geometric mean over all series that train."""
-    ratios = []
+    ratios = [error / yesterday for error, yesterday in validation_errors(network, series).values()]
+    return float(np.exp(np.log(ratios).mean()))
+
+
+def validation_errors(network: ForecastNetwork, series: list[Series]) -> dict[str, tuple[float, float]]:
+    """By series that trains: the mean absolute error, and that of the same hour yesterday, at every 29th origin."""
+    errors = {}
     for one in seen(series):
-        origins = one.origins("validation", CONTEXT, REPORTED_HORIZON)[::stride]
+        origins = one.origins("validation", CONTEXT, REPORTED_HORIZON)[::29]
         past, actual = one.past(origins, CONTEXT), one.future(origins, REPORTED_HORIZON)
         median = predict_windows(network, past)[:, :REPORTED_HORIZON, 1]
-        ratios.append(metrics.mae(median, actual) / metrics.mae(past[:, -DAY:], actual))
-    return float(np.exp(np.log(ratios).mean()))
+        errors[one.name] = metrics.mae(median, actual), metrics.mae(past[:, -DAY:], actual)
+    return errors
 
 
 def figures(network: ForecastNetwork, series: list[Series], split: Split) -> dict[str, Figures]:
@@ -181,12 +228,9 @@ def _figures_of(network: ForecastNetwork, series: Series, split: Split) -> Figur
         "mae_from_one_week": metrics.mae(week, actual),
     }
     baselines = hourly_baselines(series, REPORTED_HORIZON, stop=series.span(split)[0])
-    return {
-        "origins": len(origins),
-        "in_training": not series.unseen,
-        "network": errors(quantiles[..., 1]) | interval,
-        **{name: errors(baseline(past)) for name, baseline in baselines.items()},
-    }
+    rivals = {name: errors(baseline(past)) for name, baseline in baselines.items()}
+    network_errors = errors(quantiles[..., 1]) | interval
+    return {"origins": len(origins), "in_training": not series.unseen, "network": network_errors, **rivals}
 
 
 def evaluation(trained: Checkpoint, split: Split) -> Evaluation:

@@ -1,9 +1,9 @@
 """`forecast-stock`: 60 or more daily closing prices in, quantiles of the next 5 out; held-out years and tickers."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from training.forecast_evaluation import (
     sampled_evaluation,
     widening,
 )
+from training.hyperparameters import Choice, Real, Rehearsal, Space, Whole
 from training.metrics import forecast as metrics
 from training.networks.stock import CONTEXT, QUANTILES, StockNetwork
 from training.series_data import Series, seen, stock_series
@@ -39,6 +40,7 @@ class Settings:
     """Small on purpose: there are 15,000 prices to learn from, and little in them."""
 
     hidden_size: int = 30
+    layers: int = 1
     perceptron_size: int = 32
     dropout: float = 0.2
     steps: int = 250  # a year of trading days
@@ -46,19 +48,55 @@ class Settings:
     origins: int = 32
     schedule: loop.Schedule = SCHEDULE
 
+    def scaled(self, share: float) -> Self:
+        """These settings with `share` times as many training windows as the recipe's, whatever the batch size."""
+        steps = share * SCHEDULE.steps_per_epoch * Settings.rows / self.rows
+        return replace(self, schedule=replace(self.schedule, steps_per_epoch=max(round(steps), 1)))
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of the network."""
+        return {
+            "hidden_size": self.hidden_size,
+            "perceptron_size": self.perceptron_size,
+            "horizon": HORIZON,
+            "dropout": self.dropout,
+            "layers": self.layers,
+        }
+
+
+SPACE: Space = {
+    "hidden_size": Whole(30, 94, step=32),
+    "layers": Whole(1, 2),
+    "perceptron_size": Whole(16, 64, step=16),
+    "dropout": Real(0.0, 0.5),
+    "steps": Whole(125, 375, step=25),
+    "rows": Choice((16, 32, 64)),
+    "schedule.learning_rate": Real(2e-4, 5e-3, log=True),
+    "schedule.weight_decay": Real(1e-3, 0.3, log=True),
+}
+
+
+def rehearsal(seed: int) -> Rehearsal[Settings]:
+    """Trains on data that are loaded once; tells the quantile loss of each ticker on validation rows, in percent."""
+    torch.set_num_threads(1)
+    series = stock_series()
+
+    def rehearse(settings: Settings, on_epoch: loop.OnEpoch) -> dict[str, float]:
+        loop.seed_everything(seed)
+        network = StockNetwork(**settings.arguments)
+        train(network, series, seed, settings, on_epoch)
+        return {name: row["network"]["pinball"] for name, row in figures(network, seen(series), "validation").items()}
+
+    return rehearse
+
 
 def fit(out: Path, seed: int, settings: Settings = Settings()) -> None:
     """Train, calibrate on validation years, report on held-out years and tickers, and write the checkpoint."""
     torch.set_num_threads(1)  # as in forecast-hourly, for the same bits on any number of cores
     loop.seed_everything(seed)
     series = stock_series()
-    arguments: dict[str, Any] = {
-        "hidden_size": settings.hidden_size,
-        "perceptron_size": settings.perceptron_size,
-        "horizon": HORIZON,
-        "dropout": settings.dropout,
-    }
-    network = StockNetwork(**arguments)
+    network = StockNetwork(**settings.arguments)
     curve = train(network, series, seed, settings)
     windows = [calibration(one) for one in _with_rows(seen(series), "validation")]
     network.widening = widening(network, network, windows, QUANTILES[0])
@@ -66,7 +104,7 @@ def fit(out: Path, seed: int, settings: Settings = Settings()) -> None:
     description = Description(
         name="forecast-stock",
         recipe="forecast-stock",
-        network=NetworkSpec.model_validate({"class": "stock.StockNetwork", "arguments": arguments}),
+        network=NetworkSpec.model_validate({"class": "stock.StockNetwork", "arguments": settings.arguments}),
         task="forecast",
         seed=seed,
         limits=Limits(min_steps=CONTEXT, max_steps=MAX_STEPS),
@@ -75,14 +113,15 @@ def fit(out: Path, seed: int, settings: Settings = Settings()) -> None:
             "quantiles": list(QUANTILES),
             "above": 0.0,
             "frequency": "trading day",
-            "context": CONTEXT,
         },
     )
     verdict = {"against_last_price": _verdict(report["test"])}
     checkpoint.save(out, description, network, {**verdict, **report, "curve": loop.as_json(curve)})
 
 
-def train(network: StockNetwork, series: list[Series], seed: int, settings: Settings) -> list[loop.Epoch]:
+def train(
+    network: StockNetwork, series: list[Series], seed: int, settings: Settings, on_epoch: loop.OnEpoch = loop.ignore
+) -> list[loop.Epoch]:
     """Pinball loss of the log prices, in units of each window's mean daily move."""
     sampler = WindowSampler(series, settings.steps, HORIZON, Augmentation(), np.random.default_rng(seed))
 
@@ -99,7 +138,7 @@ def train(network: StockNetwork, series: list[Series], seed: int, settings: Sett
     def validation_loss(average: nn.Module) -> dict[str, float]:
         return {"loss": validation_error(cast(StockNetwork, average), series)}
 
-    return loop.fit(network, loss_of, batches, validation_loss, settings.schedule, "forecast-stock")
+    return loop.fit(network, loss_of, batches, validation_loss, settings.schedule, "forecast-stock", on_epoch)
 
 
 def calibration(series: Series) -> Calibration:

@@ -1,8 +1,10 @@
 """One bilingual network, English and Chinese, that tells negative from positive texts."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -11,19 +13,60 @@ from threadpoolctl import threadpool_limits
 
 from training import linear, loop, sentiment_data, sentiment_fit, sentiment_report, subwords
 from training.checkpoint import Checkpoint, Description, Limits, NetworkSpec, save
-from training.evaluation import Evaluation, Gate, Split
+from training.evaluation import Evaluation, Gate, Split, predict
+from training.hyperparameters import Choice, Real, Rehearsal, Space, Whole
+from training.metrics.classification import logit
 from training.networks.sentiment import SentimentNetwork
 from training.sentiment_data import LABELS, NOISY_SOURCE, Row
-from training.sentiment_fit import Texts
+from training.sentiment_fit import Fitting, Texts
 
 ENGLISH_PIECES, CHINESE_PIECES = 17_000, 7_400
+EMBEDDING, BUCKETS = 62, 1 << 18
 LONGEST = 1024
 UNCLEAR_ROW_WEIGHT = 0.5
 LINEAR_TEACHER_SHARE = 0.5
+Trained = tuple[SentimentNetwork, list[loop.Epoch]]
 
 
-def fit(out: Path, seed: int) -> None:
-    """Train on all corpora and write the checkpoint with its report."""
+@dataclass(frozen=True)
+class Settings:
+    """What gave the lowest validation loss; `share` is the part of the training rows that is used."""
+
+    hidden_size: int = 126
+    layers: int = 1
+    share: float = 1.0
+    fitting: Fitting = field(default_factory=Fitting)
+
+    def scaled(self, share: float) -> Self:
+        """These settings with a part of the rows."""
+        return replace(self, share=share)
+
+
+SPACE: Space = {
+    "hidden_size": Whole(62, 190, step=32),  # with the exporter's two pins a multiple of 32
+    "layers": Whole(1, 2),
+    "fitting.learning_rate": Real(1e-3, 8e-3, log=True),
+    "fitting.rows": Choice((32, 64, 128)),
+    "fitting.longest": Whole(64, 256, step=64),
+    "fitting.dropout.embedding": Real(0.2, 0.7),
+    "fitting.dropout.token": Real(0.0, 0.4),
+    "fitting.dropout.feature": Real(0.2, 0.7),
+}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that is ready before the LSTM is trained; `rows` have softened targets."""
+
+    model: bytes
+    tokenizer: SentencePieceProcessor
+    evidence: linear.Evidence
+    rows: Texts
+    validation: Texts
+
+
+def prepare(seed: int) -> Prepared:
+    """The same random numbers, and the data."""
     torch.set_num_threads(1)  # sums over several threads would not be the same bits on another number of cores
     threadpool_limits(1)
     loop.seed_everything(seed)
@@ -31,12 +74,37 @@ def fit(out: Path, seed: int) -> None:
     model = train_tokenizer(parts["train"])
     tokenizer = SentencePieceProcessor(model_proto=model)
     rows, validation = (encode(tokenizer, parts[part]) for part in ("train", "validation"))
-    network = new_network(tokenizer, rows, seed)
-    evidence = fit_evidence(network, rows)
+    evidence = fit_evidence(tokenizer.vocab_size(), rows)
     softened = rows.softened(evidence.logits(rows.ids), LINEAR_TEACHER_SHARE, rows.noisy)
-    curve = sentiment_fit.train(network, softened, validation, seed)
-    sentiment_fit.add_evidence(network, evidence, validation)
-    temperature = sentiment_fit.calibrate(network, validation)
+    return Prepared(model, tokenizer, evidence, softened, validation)
+
+
+def train(data: Prepared, seed: int, settings: Settings, on_epoch: loop.OnEpoch = loop.ignore) -> Trained:
+    """A network whose LSTM has learnt from the rows, and the evidence put beside it; and its curve."""
+    loop.seed_everything(seed)
+    chosen = np.random.default_rng(seed).random(len(data.rows)) < settings.share
+    network = new_network(data.tokenizer, data.rows, seed, settings)
+    curve = sentiment_fit.train(network, data.rows.where(chosen), data.validation, seed, settings.fitting, on_epoch)
+    sentiment_fit.add_evidence(network, data.evidence, data.validation)
+    return network, curve
+
+
+def rehearsal(seed: int) -> Rehearsal[Settings]:
+    """Trains on rows that are encoded once; tells log-loss and accuracy of the whole network on validation rows."""
+    data = prepare(seed)
+
+    def rehearse(settings: Settings, on_epoch: loop.OnEpoch) -> dict[str, float]:
+        network, _ = train(data, seed, settings, on_epoch)
+        return sentiment_fit.validation_scores(logit(predict(network, data.validation.ids)[:, 1]), data.validation)
+
+    return rehearse
+
+
+def fit(out: Path, seed: int, settings: Settings = Settings()) -> None:
+    """Train on all corpora and write the checkpoint with its report."""
+    data = prepare(seed)
+    network, curve = train(data, seed, settings)
+    temperature = sentiment_fit.calibrate(network, data.validation)
     description = Description(
         name="sentiment",
         recipe="sentiment",
@@ -46,8 +114,8 @@ def fit(out: Path, seed: int) -> None:
         seed=seed,
         limits=Limits(min_steps=1, max_steps=LONGEST),
     )
-    report = sentiment_report.report(network, tokenizer, temperature, LONGEST)
-    save(out, description, network, {**report, "training_curve": loop.as_json(curve)}, model)
+    report = sentiment_report.report(network, data.tokenizer, temperature, LONGEST)
+    save(out, description, network, {**report, "training_curve": loop.as_json(curve)}, data.model)
 
 
 def train_tokenizer(rows: Sequence[Row]) -> bytes:
@@ -67,9 +135,9 @@ def encode(tokenizer: SentencePieceProcessor, rows: Sequence[Row]) -> Texts:
     )
 
 
-def new_network(tokenizer: SentencePieceProcessor, rows: Texts, seed: int) -> SentimentNetwork:
+def new_network(tokenizer: SentencePieceProcessor, rows: Texts, seed: int, settings: Settings) -> SentimentNetwork:
     """Before training: pieces start from what is known about them, and the head from zero."""
-    network = SentimentNetwork(tokenizer.vocab_size(), embedding_size=62, hidden_size=126, buckets=1 << 18)
+    network = SentimentNetwork(tokenizer.vocab_size(), EMBEDDING, settings.hidden_size, BUCKETS, settings.layers)
     chinese = rows.where(rows.languages == "zh").ids
     start = subwords.initial_embedding(tokenizer, network.lstm.embedding.embedding_dim, chinese, seed)
     network.lstm.embedding.weight.data.copy_(torch.from_numpy(start))
@@ -77,11 +145,10 @@ def new_network(tokenizer: SentencePieceProcessor, rows: Texts, seed: int) -> Se
     return network
 
 
-def fit_evidence(network: SentimentNetwork, rows: Texts) -> linear.Evidence:
+def fit_evidence(vocabulary_size: int, rows: Texts) -> linear.Evidence:
     """The linear model, without the rows whose labels are often wrong: it would learn them by heart."""
     clean = rows.where(~rows.noisy)
-    sizes = len(network.token_evidence), len(network.pair_evidence)
-    return linear.fit_evidence(clean.ids, clean.targets, clean.weights, *sizes)
+    return linear.fit_evidence(clean.ids, clean.targets, clean.weights, vocabulary_size, BUCKETS)
 
 
 def evaluation(checkpoint: Checkpoint, split: Split) -> Evaluation:
@@ -94,4 +161,5 @@ def evaluation(checkpoint: Checkpoint, split: Split) -> Evaluation:
         gate=Gate("accuracy", higher_is_better=True, allowed_loss=0.005),
         targets=sentiment_report.labels_of(rows),
         groups=[row.language for row in rows],
+        row_scores=lambda outputs: sentiment_report.headline_by_row(rows, outputs[:, 1]),
     )

@@ -155,6 +155,27 @@ def test_per_step_outputs_are_put_together_again(kind):
     asyncio.run(main())
 
 
+@given(lengths, st.integers(1, 5))
+@settings(deadline=None, max_examples=30)
+def test_networks_that_see_padding_get_none(sizes, slots):
+    class Blind(SummingBackend):
+        def run(self, inputs, lengths, state):
+            assert (lengths == inputs.shape[1]).all()
+            return super().run(inputs, lengths, state)
+
+    async def main() -> None:
+        shape = Shape(SHAPE.initial_state, equal_lengths=True)
+        lane = PaddedLane("blind/1", Blind(), shape, cost(slots), policy(slots))
+        async with running(lane, inline=False) as engine:
+            questions = sequences([size % 4 + 1 for size in sizes])
+            results = await engine.submit(lane, questions).future
+            assert [result.outputs.tolist() for result in results] == [answer(question) for question in questions]
+        most = max(rows for rows, _ in lane.backend.calls)
+        assert most == min(slots, max(sum(len(one) == length for one in questions) for length in range(1, 5)))
+
+    asyncio.run(main())
+
+
 def test_a_long_sequence_does_not_hold_up_short_ones_and_does_not_starve():
     async def main() -> None:
         lane = make_lane(slots=2, chunk_steps=4)

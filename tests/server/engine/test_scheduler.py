@@ -102,15 +102,16 @@ def test_sequences_whose_caller_left_are_skipped_and_forgotten(loop):
     assert queue.take(9) == [items[2], items[4]]
 
 
-@given(st.lists(steps, min_size=1, max_size=64), st.integers(1, 32))
-def test_a_padded_batch_holds_the_head_and_loses_nobody(lengths, slots):
+@given(st.lists(steps, min_size=1, max_size=64), st.integers(1, 32), st.booleans())
+def test_a_padded_batch_holds_the_head_and_nobody_twice(lengths, slots, equal_lengths):
     loop = asyncio.new_event_loop()
     window = [sequence(loop, length) for length in lengths]
-    chosen, left = padded_batch(window, slots, cost(slots))
+    chosen = padded_batch(window, slots, cost(slots), equal_lengths)
     assert chosen[0] is window[0]
     assert len(chosen) <= slots
-    assert {id(item) for item in chosen + left} == {id(item) for item in window}
-    assert len(chosen) + len(left) == len(window)
+    assert len({id(item) for item in chosen} & {id(item) for item in window}) == len(chosen)
+    if equal_lengths:
+        assert {item.steps for item in chosen} == {window[0].steps}
     loop.close()
 
 
@@ -118,9 +119,32 @@ def test_a_padded_batch_leaves_out_what_would_make_it_dearer(loop):
     """Rows cost time in proportion, so a long row beside short ones is mostly padding."""
     proportional = CostModel(np.full(9, 1e-5), np.arange(9) * 1e-5)
     short, long = [sequence(loop, 10) for _ in range(3)], sequence(loop, 1000)
-    chosen, left = padded_batch([short[0], long, *short[1:]], 8, proportional)
-    assert chosen == short
-    assert left == [long]
+    assert padded_batch([short[0], long, *short[1:]], 8, proportional) == short
+
+
+def test_equal_lengths_share_a_batch_however_far_apart_they_wait(loop):
+    window = [sequence(loop, length) for length in (10, 11, 10, 9, 10)]
+    assert padded_batch(window, 8, cost(8), equal_lengths=True) == [window[0], window[2], window[4]]
+    assert padded_batch(window, 2, cost(2), equal_lengths=True) == [window[0], window[2]]
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), st.booleans(), st.booleans()), max_size=30), st.integers(1, 12))
+def test_who_is_not_picked_keeps_the_place_in_the_queue(items, most):
+    """Each item is a deadline, whether its caller has left, and whether it will be picked."""
+    loop = asyncio.new_event_loop()
+    queue, names = WaitingQueue(), {}
+    for place, (deadline, left, picked) in enumerate(items):
+        item = sequence(loop, 1)
+        names[id(item)] = (deadline, place, picked)
+        queue.push(item, deadline)
+        if left:
+            item.call.future.cancel()
+    living = sorted((d, place, picked) for place, (d, left, picked) in enumerate(items) if not left)
+    chosen = queue.pick(most, lambda window: [item for item in window if names[id(item)][2]])
+    expected = [entry for entry in living[:most] if entry[2]]
+    assert [names[id(item)] for item in chosen] == expected
+    assert [names[id(item)] for item in queue.take(99)] == [entry for entry in living if entry not in expected]
+    loop.close()
 
 
 def test_the_cost_model_finds_what_it_was_measured_on():

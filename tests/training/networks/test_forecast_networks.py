@@ -14,17 +14,17 @@ from training.networks.stock import StockNetwork
 LENGTH = 400
 
 
-def hourly_network() -> ForecastNetwork:
+def hourly_network(layers: int = 1) -> ForecastNetwork:
     torch.manual_seed(1)
-    network = ForecastNetwork(hidden_size=14, perceptron_size=16, experts=3).eval()
+    network = ForecastNetwork(hidden_size=14, perceptron_size=16, experts=3, layers=layers).eval()
     for layer in (network.head.linear, network.head.gate, network.head.mixture, network.head.shape):
         torch.nn.init.normal_(layer.weight, std=0.05)
     return network
 
 
-def stock_network() -> StockNetwork:
+def stock_network(layers: int = 1) -> StockNetwork:
     torch.manual_seed(1)
-    network = StockNetwork(hidden_size=14).eval()
+    network = StockNetwork(hidden_size=14, layers=layers).eval()
     torch.nn.init.normal_(network.head[-1].weight, std=0.3)
     return network
 
@@ -43,9 +43,14 @@ def run(network: StepNetwork, values: Tensor, state: Tensor | None = None) -> tu
         return network(values, lengths, network.initial_state(len(values)) if state is None else state)
 
 
+@pytest.fixture(scope="module", params=[1, 2])
+def layers(request: pytest.FixtureRequest) -> int:
+    return request.param
+
+
 @pytest.fixture(scope="module", params=[hourly_network, stock_network])
-def network(request: pytest.FixtureRequest) -> StepNetwork:
-    return request.param()
+def network(request: pytest.FixtureRequest, layers: int) -> StepNetwork:
+    return request.param(layers)
 
 
 def assert_same(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> None:

@@ -17,10 +17,10 @@ VOCABULARY, BUCKETS = 50, 64
 TOKENS = st.lists(st.integers(1, VOCABULARY - 1), min_size=1, max_size=20)
 
 
-@pytest.fixture(scope="module")
-def network() -> SentimentNetwork:
+@pytest.fixture(scope="module", params=[1, 2])
+def network(request: pytest.FixtureRequest) -> SentimentNetwork:
     torch.manual_seed(0)
-    network = SentimentNetwork(VOCABULARY, embedding_size=6, hidden_size=10, buckets=BUCKETS)
+    network = SentimentNetwork(VOCABULARY, embedding_size=6, hidden_size=10, buckets=BUCKETS, layers=request.param)
     network.token_evidence.normal_()
     network.pair_evidence.normal_()
     return network.eval()

@@ -1,0 +1,139 @@
+"""All checks of all precisions: parity, pins, invariance, the metric's gate; and their times."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+from tqdm import tqdm
+
+from exporter import describe, measure, verify
+from exporter.errors import CheckFailed
+from exporter.options import Options
+from exporter.report import Built, Finding
+from exporter.sessions import Rows, StepSession, by_length, pad, together
+from exporter.source import Outputs, Source
+from exporter.verify import Subject
+from models.manifest import Invariance, Precision
+from training.evaluation import Evaluation, Gate, Split
+
+PARITY_ROWS = 256
+INVARIANCE_ROWS = 96
+SCORE_BATCH = 32
+
+Splits = Mapping[Split, Evaluation]
+Figures = Mapping[Split, Mapping[str, float]]
+"""Metrics by split."""
+
+
+def check(source: Source, built: Built, splits: Splits, rows: Rows, options: Options) -> dict[Precision, Finding]:
+    """What was found of every precision, the cheap checks first. Raises CheckFailed. No splits, no metrics."""
+    subjects = {precision: describe.subject(source, built, precision) for precision in built.models}
+    some = spread(rows, PARITY_ROWS)
+    reference = as_array(source.reference(some), built.per_step)
+    exact = {name: exactness(name, subjects[name], some, reference, options) for name in built.runnable}
+    sessions = {name: subjects[name].session() for name in built.runnable}
+    outputs = {name: answers(name, session, splits) for name, session in sessions.items()}
+    metrics = {name: figures(splits, outputs[name]) for name in sessions}
+    for name, found in metrics.items():
+        check_gates(splits, metrics["fp32"], found, name)
+    times = speed(source, built, sessions, rows)
+    found = {name: Finding(*exact[name], metrics[name], *times[name], outputs[name]) for name in sessions}
+    for name in built.models.keys() - sessions.keys():
+        session = subjects[name].session()
+        differs = simulated_parity(name, session, some, reference, options)
+        check_gates(splits, metrics["fp32"], figures(splits, answers(name, session, splits)), name)
+        found[name] = Finding(simulated_parity=differs)
+    return {name: found[name] for name in built.models}
+
+
+def answers(precision: Precision, session: StepSession, splits: Splits) -> dict[Split, np.ndarray]:
+    return {split: score(session, one.inputs, f"{precision}, {split}") for split, one in splits.items()}
+
+
+def figures(splits: Splits, outputs: Mapping[Split, np.ndarray]) -> dict[Split, dict[str, float]]:
+    return {split: one.metrics(outputs[split]) for split, one in splits.items()}
+
+
+def exactness(
+    precision: Precision, subject: Subject, rows: Rows, reference: np.ndarray, options: Options
+) -> tuple[float, Invariance]:
+    """Parity to the reference, and invariance; the pins on the way."""
+    parity = verify.parity(reference, score(subject.session(), rows, f"{precision}, parity"))
+    check_parity(parity, precision, options)
+    some = spread(rows, INVARIANCE_ROWS)
+    verify.check_pins(subject, some)
+    invariance = verify.invariance(subject, some)
+    verify.check_invariance(invariance, precision, subject, some, options.invariance)
+    print(f"{precision}: {parity:.1g} from PyTorch, exact over {invariance.sequences} sequences", flush=True)
+    return parity, invariance
+
+
+def simulated_parity(
+    precision: Precision, session: StepSession, rows: Rows, reference: np.ndarray, options: Options
+) -> float:
+    """Parity of a graph that only a GPU runs as it is meant. A CPU computes it in float32, from its rounded weights, so
+    this is the least difference that there can be."""
+    outputs = score(session, rows, f"{precision}, rounded weights")
+    if not np.isfinite(outputs).all() and np.isfinite(reference).all():
+        raise CheckFailed(f"{precision}: an output is not a finite number; a weight may be too large for 16 bits")
+    parity = verify.parity(reference, outputs)
+    check_parity(parity, precision, options)
+    return parity
+
+
+def check_parity(parity: float, precision: Precision, options: Options) -> None:
+    accepted = options.parity if precision == "fp32" else options.quantized_parity
+    if accepted is not None and not parity <= accepted:
+        raise CheckFailed(f"parity: {precision} differs from PyTorch by {parity:.3g}, at most {accepted:g} is accepted")
+
+
+def check_gates(splits: Splits, reference: Figures, found: Figures, precision: Precision) -> None:
+    """The gate of the validation rows, if there are any."""
+    if splits:
+        check_gate(splits["validation"].gate, reference["validation"], found["validation"], precision)
+
+
+def check_gate(gate: Gate, reference: Mapping[str, float], found: Mapping[str, float], precision: Precision) -> None:
+    """Raises CheckFailed if a precision's metric on validation rows is too much worse than fp32's."""
+    before, after = reference[gate.metric], found[gate.metric]
+    if not gate.accepts(before, after):
+        share = " of it" if gate.relative else ""
+        raise CheckFailed(
+            f"gate: {gate.metric} on validation rows is {after:.5g} with {precision} and {before:.5g} with fp32: "
+            f"{gate.loss(before, after):.3g}{share} worse, at most {gate.allowed_loss:g} is accepted"
+        )
+
+
+def with_gate(evaluation: Evaluation, options: Options) -> Evaluation:
+    """The evaluation with the allowed loss that the options give, where they give one."""
+    wanted = {"allowed_loss": options.allowed_loss, "relative": options.relative}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    return dataclasses.replace(evaluation, gate=dataclasses.replace(evaluation.gate, **given))
+
+
+def speed(
+    source: Source, built: Built, sessions: Mapping[Precision, StepSession], rows: Rows
+) -> dict[Precision, tuple[dict[int, float], dict[int, float]]]:
+    """Milliseconds by batch size: of whole sequences, and of chunks where there are chunks."""
+    whole = measure.milliseconds(sessions, rows, describe.typical_steps(rows))
+    chunk = max(measure.CHUNK, source.limits.first_chunk)
+    chunks = measure.milliseconds(sessions, rows, chunk) if built.chunkable else {}
+    return {precision: (whole[precision], chunks.get(precision, {})) for precision in sessions}
+
+
+def score(session: StepSession, rows: Rows, title: str) -> np.ndarray:
+    """Outputs [N, ...] for whole sequences, with a progress bar."""
+    with tqdm(by_length(rows, SCORE_BATCH), desc=title, unit="batch", leave=False) as batches:
+        return together(session, batches, rows).outputs
+
+
+def spread(rows: Rows, count: int) -> list[np.ndarray]:
+    """At most `count` of the rows, evenly over their order."""
+    return [rows[place] for place in np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
+
+
+def as_array(outputs: Outputs, per_step: bool) -> np.ndarray:
+    """[N, ...], or [N, longest, ...] with zeros past each row's length."""
+    if isinstance(outputs, np.ndarray):
+        return outputs
+    return pad(outputs)[0] if per_step else np.stack(outputs)

@@ -1,0 +1,59 @@
+"""Which tensors lie in [-1, 1] by construction: hidden states, and what only moves them about."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+MARK = "lies_within_one"
+SQUASHING = {"sigmoid", "tanh", "softmax", "softsign", "hardtanh"}
+# fmt: off
+MOVING = {
+    "__getitem__", "reshape", "view", "view_as", "transpose", "permute", "squeeze", "unsqueeze", "flatten", "unflatten",
+    "contiguous", "clone", "detach", "to", "float", "double", "cat", "concat", "stack", "hstack", "chunk", "split",
+    "select", "expand", "repeat", "gather", "index_select", "movedim", "swapaxes", "unbind", "flip", "narrow", "t",
+    "dropout", "dropout_", "feature_dropout", "relu", "relu_", "abs", "neg", "sigmoid_", "tanh_", "mean", "max", "amax",
+    "min", "amin", "max_pool1d", "avg_pool1d", "adaptive_max_pool1d", "adaptive_avg_pool1d", "mul", "__mul__",
+    "_pack_padded_sequence", "_pad_packed_sequence",
+}
+# fmt: on
+"""A product of two such tensors is one; so is a mean or a maximum of one."""
+
+
+def mark(value: Any) -> Any:
+    """Marks a tensor, and every tensor in a tuple or list."""
+    if isinstance(value, Tensor):
+        setattr(value, MARK, True)
+    elif isinstance(value, (tuple, list)):
+        for part in value:
+            mark(part)
+    return value
+
+
+def is_marked(value: Any) -> bool:
+    return getattr(value, MARK, False)
+
+
+class Bounds(TorchFunctionMode):
+    """Carries the marks on while a module runs."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        name = getattr(function, "__name__", "")
+        if name in SQUASHING:
+            return mark(result)
+        tensors = [each for each in _flat(args) if isinstance(each, Tensor) and each.is_floating_point()]
+        if name in MOVING and tensors and all(map(is_marked, tensors)) and not _scales(name, args):
+            return mark(result)
+        return result
+
+
+def _flat(values: Any) -> list[Any]:
+    parts = (_flat(value) if isinstance(value, (tuple, list)) else [value] for value in values)
+    return [each for part in parts for each in part]
+
+
+def _scales(name: str, args: tuple[Any, ...]) -> bool:
+    """A product with a plain number, which may be any number."""
+    return "mul" in name and not all(isinstance(each, torch.Tensor) for each in args)

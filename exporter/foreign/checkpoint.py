@@ -1,0 +1,127 @@
+"""A module from `package.module:name`, and its trained weights from a file."""
+
+import importlib
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from exporter.errors import ForeignError
+
+WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "module", "weights")
+PREFIXES = ("module.", "_orig_mod.", "model.")
+"""Of `nn.DataParallel`, of `torch.compile`, and of a training loop that holds the model."""
+NAMES_SHOWN = 6
+EXAMPLE = """--arguments '{"hidden": 64}'"""
+
+
+def build(place: str, arguments: str | None) -> nn.Module:
+    """The module that `package.module:name` makes with the keyword arguments of a JSON object. Raises ForeignError."""
+    module_name, _, name = place.partition(":")
+    options = _arguments(arguments)
+    if (here := str(Path.cwd())) not in sys.path:  # as `python -m` does; a console script does not
+        sys.path.insert(0, here)
+    try:
+        maker = getattr(importlib.import_module(module_name), name)
+    except ImportError as error:
+        raise ForeignError(f"{place}: {error}; run the command where `import {module_name}` works") from error
+    except AttributeError as error:
+        raise ForeignError(f"{place}: {module_name} has no {name!r}; name a class or a function in it") from error
+    try:
+        made = maker(**options)
+    except Exception as error:  # somebody else's code may raise anything
+        reason = f"{type(error).__name__}: {error}"
+        raise ForeignError(f"{place}: could not be built ({reason}); give its arguments with {EXAMPLE}") from error
+    if not isinstance(made, nn.Module):
+        raise ForeignError(f"{place}: made a {type(made).__name__}; an nn.Module is expected")
+    return made
+
+
+def _arguments(text: str | None) -> dict[str, Any]:
+    try:
+        given = json.loads(text or "{}")
+    except ValueError as error:
+        raise ForeignError(f"--arguments: not valid JSON ({error}); for example {EXAMPLE}") from error
+    if not isinstance(given, dict):
+        raise ForeignError(f"--arguments: {text} was given; a JSON object is expected: {EXAMPLE}")
+    return given
+
+
+def load(module: nn.Module, path: Path) -> None:
+    """Fills the module with a file's weights. Raises ForeignError that names the keys that do not match."""
+    state = _without_prefix(_unwrapped(read(path), path), module)
+    wanted = module.state_dict()
+    missing, unknown = wanted.keys() - state.keys() - _shared(module, state), state.keys() - wanted.keys()
+    misfits = {
+        f"{name} is {tuple(state[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in wanted.keys() & state.keys()
+        if state[name].shape != wanted[name].shape
+    }
+    parts = [_some("lacks", missing), _some("has the unknown", unknown), _some("does not fit:", misfits)]
+    if told := " and ".join(part for part in parts if part):
+        raise ForeignError(
+            f"--checkpoint {path}: {told}; check that --arguments build the module as it was when it was trained"
+        )
+    module.load_state_dict(state, strict=False)
+
+
+def read(path: Path) -> Any:
+    """What a .safetensors file, or one of torch.save that holds nothing but weights, contains."""
+    if not path.is_file():
+        raise ForeignError(f"--checkpoint {path}: no such file; save one with torch.save(model.state_dict(), PATH)")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, ValueError, SafetensorError, OSError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ForeignError(
+            f"--checkpoint {path}: not a file of weights alone ({first}); save it again with "
+            "torch.save(model.state_dict(), PATH): a pickled model could run any code"
+        ) from error
+
+
+def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
+    """A state_dict, or the one that a training loop has put into a dictionary beside other things."""
+    while isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
+        inside = next((content[name] for name in WRAPPERS if isinstance(content.get(name), Mapping)), None)
+        if inside is None:
+            break
+        content = inside
+    if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
+        names = ", ".join([str(name) for name in content][:NAMES_SHOWN]) if isinstance(content, Mapping) else ""
+        raise ForeignError(
+            f"--checkpoint {path}: no state_dict in it, but a {type(content).__name__} {names}; a state_dict is "
+            f"expected, or a dictionary that has one as {' or '.join(WRAPPERS[:2])}"
+        )
+    return dict(content)
+
+
+def _without_prefix(state: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
+    """Names without what a wrapper has put before all of them."""
+    wanted = module.state_dict().keys()
+    for prefix in PREFIXES:
+        if state and all(name.startswith(prefix) for name in state) and not state.keys() <= wanted:
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
+
+
+def _shared(module: nn.Module, state: Mapping[str, Tensor]) -> set[str]:
+    """Names of tied weights that are in the file under another name (safetensors keeps each tensor once)."""
+    places: dict[int, set[str]] = {}
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        places.setdefault(id(tensor), set()).add(name)
+    return {name for names in places.values() if names & state.keys() for name in names}
+
+
+def _some(title: str, names: set[str]) -> str:
+    shown = sorted(names)[:NAMES_SHOWN]
+    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    return f"it {title} {', '.join(shown)}{more}" if names else ""

@@ -1,0 +1,135 @@
+"""`python -m exporter export package.module:build --checkpoint W ...`: a plain PyTorch module, or a Keras file."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+from torch import nn
+
+from exporter.errors import ForeignError
+from exporter.export import export
+from exporter.foreign import checkpoint, evaluation
+from exporter.foreign.answers import Said
+from exporter.foreign.scaling import read_scaler
+from exporter.foreign.source import Foreign, foreign_source
+from exporter.options import Options
+from models.bundle import Bundle
+from models.text import TextEncoder, open_tokenizer
+
+TASKS = ("classification", "regression", "quantile", "tagging", "language-model")
+
+
+def is_foreign(source: str) -> bool:
+    """Whether a SOURCE is a module or a Keras file, rather than a folder of `python -m training fit`."""
+    return source.endswith(".keras") or (":" in source and not Path(source).exists())
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("a module of your own", "package.module:build, or a file.keras")
+    group.add_argument("--checkpoint", type=Path, metavar="W", help="its weights: .safetensors, or a saved state_dict")
+    group.add_argument("--arguments", metavar="JSON", help="""keyword arguments that build it: '{"hidden": 64}'""")
+    group.add_argument("--task", choices=TASKS, help="what its answers are")
+    group.add_argument("--tokenizer", type=Path, metavar="FILE", help="of texts: SentencePiece, tokenizer.json, words")
+    group.add_argument("--scaler", type=Path, metavar="JSON", help="how its features, and targets, were scaled")
+    group.add_argument("--labels", type=_names, metavar="A,B", help="names of its classes, in order")
+    group.add_argument("--names", type=_names, metavar="A,B", help="names of its numbers, in order")
+    group.add_argument("--quantiles", type=_levels, metavar="Q,...", help="levels of its quantiles: 0.1,0.5,0.9")
+    group.add_argument("--eval", type=Path, metavar="JSONL", help="labelled rows: half for the gate, half for figures")
+    group.add_argument("--without-evaluation", action="store_true", help="publish without labelled rows")
+    group.add_argument("--clip", type=_positive, metavar="X", help="clamp scaled features to [-X, X]; int8 needs it")
+    group.add_argument("--max-steps", type=_count, metavar="N", help="longest sequence that will be served")
+
+
+def run(options: argparse.Namespace, strictness: Options) -> Bundle:
+    """The published bundle. Raises ExportError in one sentence, and publishes nothing, if anything is wrong."""
+    tokenizer = None if options.tokenizer is None else open_tokenizer(options.tokenizer)
+    labelled = None if options.eval is None else evaluation.read(options.eval, tokenizer)
+    if labelled is None and not strictness.without_evaluation:
+        raise ForeignError(
+            "--eval: no labelled rows were given, so nobody can tell whether a precision is good enough; name a JSON "
+            f"Lines file of {evaluation.EXPECTED}, or publish with --without-evaluation"
+        )
+    if labelled is not None and options.task == "language-model":
+        labelled = evaluation.next_tokens(labelled)
+    source = foreign_source(_foreign(options, tokenizer, labelled), strictness)
+    evaluate = None if labelled is None else evaluation.evaluation(labelled, source)
+    return export(source, evaluate, options.out, strictness)
+
+
+def _foreign(
+    options: argparse.Namespace, tokenizer: TextEncoder | None, labelled: evaluation.Labelled | None
+) -> Foreign:
+    module, provenance, limit = _module(options)
+    if options.task is None:
+        raise ForeignError(f"--task: what the answers are must be said; one of {', '.join(TASKS)}")
+    scaler = None if options.scaler is None else read_scaler(options.scaler)
+    return Foreign(
+        module=module,
+        name=options.source.rpartition(":")[2] if ":" in options.source else Path(options.source).stem,
+        said=Said(
+            task=options.task,
+            labels=options.labels,
+            quantiles=options.quantiles,
+            names=options.names,
+            text=tokenizer is not None,
+            target=None if scaler is None else scaler.target,
+        ),
+        rows=None if labelled is None else labelled.inputs,
+        vocabulary=None if tokenizer is None else tokenizer.vocabulary_size,
+        tokenizer=options.tokenizer,
+        scaler=scaler,
+        clip=options.clip,
+        max_steps=options.max_steps or limit,
+        provenance=provenance,
+        **({} if labelled is None else {"check": partial(evaluation.check_rows, labelled)}),
+    )
+
+
+def _module(options: argparse.Namespace) -> tuple[nn.Module, str, int | None]:
+    """The module with its weights, where it comes from, and the number of steps, if its file fixes that."""
+    if options.source.endswith(".keras"):
+        from exporter import keras  # only who has such a file needs to read one
+
+        model = keras.load(Path(options.source))
+        for note in model.notes:
+            print(f"note: {note}")
+        notes = [f"{note[0].upper()}{note[1:]}." for note in model.notes]
+        told = " ".join([f"Imported from the Keras file `{Path(options.source).name}`.", *notes])
+        return model.network, told, model.steps
+    if options.checkpoint is None:
+        raise ForeignError(
+            "--checkpoint: no weights were given; save them with torch.save(model.state_dict(), PATH), and name that"
+        )
+    module = checkpoint.build(options.source, options.arguments)
+    checkpoint.load(module, options.checkpoint)
+    return module, f"PyTorch module `{options.source}`, weights from `{options.checkpoint.name}`.", None
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"{text!r}: different names, with commas between them, are expected")
+    return names
+
+
+def _levels(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: numbers with commas between them are expected") from error
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: a number above 0 is expected")
+    return value
+
+
+def _count(text: str) -> int:
+    if not (text.isdecimal() and text.isascii() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1 on is expected")
+    return int(text)

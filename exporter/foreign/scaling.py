@@ -1,0 +1,103 @@
+"""A scaler that was fitted outside, as a part of the graph: raw features in, answers in the target's own units out."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor, nn
+
+from exporter.errors import ForeignError
+
+Numbers = Annotated[tuple[float, ...], Field(min_length=1)]
+
+
+class Standard(BaseModel):
+    """scaled = (raw - mean) / scale, one number for each feature or one for all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    kind: Literal["standard"]
+    mean: Numbers
+    scale: Numbers
+
+    def shift_and_unit(self) -> tuple[np.ndarray, np.ndarray]:
+        """scaled = (raw - shift) / unit, both float64."""
+        return np.array(self.mean), np.array(self.scale)
+
+
+class MinMax(BaseModel):
+    """The minimum becomes the first number of `range`, the maximum the second."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    kind: Literal["minmax"]
+    minimum: Numbers
+    maximum: Numbers
+    range: tuple[float, float] = (0.0, 1.0)
+
+    def shift_and_unit(self) -> tuple[np.ndarray, np.ndarray]:
+        """scaled = (raw - shift) / unit, both float64."""
+        low, high = self.range
+        unit = (np.array(self.maximum) - np.array(self.minimum)) / (high - low)
+        return np.array(self.minimum) - low * unit, unit
+
+
+Fitted = Annotated[Standard | MinMax, Field(discriminator="kind")]
+
+
+class ScalerFile(BaseModel):
+    """A scaler's JSON file: the inputs' scaler, and as `target`, if there is one, that of the answers."""
+
+    model_config = ConfigDict(frozen=True)
+    inputs: Fitted
+    target: Fitted | None = None
+
+
+EXPECTED = (
+    'expected is {"kind": "standard", "mean": [...], "scale": [...]} or {"kind": "minmax", "minimum": [...], '
+    '"maximum": [...], "range": [0, 1]}, and "target": {...} of the same form for answers that were scaled'
+)
+
+
+class Affine(nn.Module):
+    """(x - shift) / unit along the last axis; inverted, x * unit + shift. Then clamped to [-clip, clip], if wanted."""
+
+    def __init__(self, fitted: Standard | MinMax | None, inverted: bool = False, clip: float | None = None) -> None:
+        super().__init__()
+        shift, unit = (np.zeros(1), np.ones(1)) if fitted is None else fitted.shift_and_unit()
+        self.changes, self.inverted, self.clip = fitted is not None, inverted, clip
+        self.register_buffer("shift", torch.from_numpy(shift))
+        self.register_buffer("unit", torch.from_numpy(unit))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Float32 is computed in float32, float64 in float64; token ids are left alone."""
+        if not values.is_floating_point():
+            return values
+        if self.changes:
+            shift, unit = self.shift.to(values.dtype), self.unit.to(values.dtype)
+            values = values * unit + shift if self.inverted else (values - shift) / unit
+        return values if self.clip is None else values.clamp(-self.clip, self.clip)
+
+
+def read_scaler(path: Path) -> ScalerFile:
+    """Raises ForeignError that names the field, what came and what would be accepted."""
+    try:
+        document = json.loads(path.read_bytes())
+        target = document.pop("target", None) if isinstance(document, dict) else None
+        found = ScalerFile.model_validate({"inputs": document, "target": target})
+    except OSError as error:
+        raise ForeignError(f"--scaler {path}: cannot be read ({error.strerror}); {EXPECTED}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"] if part not in ("inputs", "standard", "minmax"))
+        raise ForeignError(f"--scaler {path}: {place or 'kind'}: {first['msg']}; {EXPECTED}") from error
+    except ValueError as error:
+        raise ForeignError(f"--scaler {path}: not valid JSON ({error}); {EXPECTED}") from error
+    for name, fitted in (("", found.inputs), ("target.", found.target)):
+        if fitted is not None and not (fitted.shift_and_unit()[1] != 0).all():
+            field = "scale" if isinstance(fitted, Standard) else "maximum"
+            raise ForeignError(
+                f"--scaler {path}: {name}{field}: a feature has no spread, so nothing can be divided by it"
+            )
+    return found

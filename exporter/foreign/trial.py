@@ -1,0 +1,87 @@
+"""The first of the three ways that passes: in PyTorch, which is quick, and then as an ONNX graph."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from exporter import describe, verify
+from exporter.build import build
+from exporter.check import as_array, check_parity
+from exporter.errors import ExportError, ForeignError
+from exporter.foreign.body import Body
+from exporter.foreign.choose import Way, over_time, problem_in_pytorch, ways
+from exporter.foreign.understand import Understood
+from exporter.graph import quiet
+from exporter.options import Options
+from exporter.sessions import Rows, alone
+from exporter.source import AnyNetwork, Source
+from exporter.weights import PINS
+
+BETTER = {"stepwise": "chunks", "whole": "padding"}
+"""What is lost when a way does not work."""
+
+
+def chosen(
+    source: Source, found: Understood, body: Body, rows: Rows, truth: Sequence[np.ndarray], options: Options
+) -> tuple[Source, Way]:
+    """The source with the network that works, and the reasons why no better one does. Raises ForeignError."""
+    problems: dict[str, str] = {}
+    for way in ways(found, body):
+        problem = way.problem or problem_in_pytorch(way, rows, truth, options.parity)
+        draft = replace(source, padding=way.padding, exportable=lambda pinned, way=way: network(way, {}, pinned))
+        problem = problem or _problem_in_onnx(draft, rows, options)
+        if problem is None:
+            return replace(draft, reasons=reasons(way, problems)), way
+        problems[way.name] = _explained(problem, found, body) if way.name == "stepwise" else problem
+    raise ForeignError(_refusal(problems))
+
+
+def _explained(problem: str, found: Understood, body: Body) -> str:
+    """With the operations over time that are to blame, if any are found."""
+    used = over_time(found, body)
+    return f"its answer uses more than the last step: {'; '.join(used)}" if used else problem
+
+
+def network(way: Way, bounds: dict[str, float], pinned: bool) -> AnyNetwork:
+    """A way's network as it exports to ONNX; `bounds` are the largest inputs of its layers, by their names."""
+    pins = PINS if pinned else 0
+    return way.build(lambda layer: layer.onnx(pins, bounds.get(layer.name)))
+
+
+def _problem_in_onnx(source: Source, rows: Rows, options: Options) -> str | None:
+    """Why the fp32 graph would not be published; None if it would."""
+    try:
+        with quiet("torch"):
+            built = build(source, rows, replace(options, precisions=("fp32",)))
+        subject = describe.subject(source, built, "fp32")
+        found = alone(subject.session(), rows).outputs
+        check_parity(verify.parity(as_array(source.reference(rows), built.per_step), found), "fp32", options)
+        invariance = verify.invariance(subject, rows)
+        verify.check_invariance(invariance, "fp32", subject, rows, options.invariance)
+    except ExportError as error:
+        return str(error)
+    except Exception as error:  # whatever somebody else's code makes of tracing is a reason
+        return f"it cannot be traced: {_innermost(error)}"
+    return None
+
+
+def _innermost(error: BaseException) -> str:
+    """The first sentence of what went wrong first."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+
+
+def reasons(way: Way, problems: dict[str, str]) -> dict[str, str]:
+    """What the way that was taken does not offer, in a sentence each."""
+    return {BETTER[name]: problem for name, problem in problems.items() if name in BETTER and name != way.name}
+
+
+def _refusal(problems: dict[str, str]) -> str:
+    told = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
+    return (
+        f"no way to export the module gives its own answers ({told}); let it answer from the last step or the final "
+        "state of its recurrent layers, with operations that PyTorch can trace, and without a loop over rows"
+    )

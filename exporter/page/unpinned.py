@@ -1,0 +1,67 @@
+"""Plain dynamic int8, as a tutorial would make it: measured as a comparison, and never offered."""
+
+from dataclasses import dataclass
+
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, RuntimeException
+from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NotImplementedInOrt
+
+from exporter import build, describe, graph, verify
+from exporter.page import parity
+from exporter.quantize import unpinned_int8
+from exporter.report import Built, Export
+from exporter.sessions import Rows, alone, together
+from exporter.verify import Subject
+from models.manifest import Invariance
+from training.networks.step import StepNetwork
+
+UNPINNED = "unpinned int8"
+REFUSALS = (Fail, InvalidArgument, InvalidGraph, NotImplementedInOrt, RuntimeException)
+
+
+class NotRunnable(Exception):
+    """ONNX Runtime does not run what plain dynamic quantization has made; the message says so to people."""
+
+
+@dataclass(frozen=True)
+class Unpinned:
+    subject: Subject
+    invariance: Invariance
+    batch_scaled: float
+    """How far mixed batches move the outputs, scaled as differences in parity are."""
+
+
+def unpinned(done: Export, rows: Rows) -> Unpinned | None:
+    """The network quantized without pins; None if the export has no pinned int8 to compare it with. Raises NotRunnable:
+    where nodes share their weights, for example, `quantize_dynamic` makes a graph that fails."""
+    if "int8" not in done.built.models:
+        return None
+    network = done.source.exportable(False)
+    limits = done.source.limits
+    smallest = 1 if done.built.chunkable else limits.smallest
+    model = graph.to_onnx(network, build.example(rows, limits.largest), smallest)
+    plain = Built(
+        models={"int8": unpinned_int8(model)},
+        slices=network.state_slices() if isinstance(network, StepNetwork) else (),
+        pinned=(),
+        chunkable=done.built.chunkable,
+        per_step=done.built.per_step,
+        reasons={},
+    )
+    subject = describe.subject(done.source, plain, "int8")
+    try:
+        return Unpinned(subject, verify.invariance(subject, rows), moved(subject, rows))
+    except REFUSALS as error:
+        raise NotRunnable(
+            "Plain dynamic int8 was made for comparison, too, but ONNX Runtime cannot run the graph that "
+            f"quantize_dynamic has made: it ended with {type(error).__name__}."
+        ) from error
+
+
+def moved(subject: Subject, rows: Rows) -> float:
+    """The largest scaled difference of an output in batches of rows in their order to the same row alone."""
+    session = subject.session()
+    batches = [range(start, min(start + verify.BATCH, len(rows))) for start in range(0, len(rows), verify.BATCH)]
+    expected, found = (run.outputs for run in (alone(session, rows), together(session, batches, rows)))
+    if expected.shape != found.shape:
+        return float("inf")
+    return float(parity.row_differences(expected, found, parity.scales(expected)).max())

@@ -1,0 +1,120 @@
+"""The verdict on top of the report: what was checked, what it found, what was not run and what is not offered."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from exporter.page.figures import THIN, exact, plain
+from exporter.page.findings import Check, Invariance, Metric, Parity, Speed
+
+TRAINED, FP32 = "PyTorch float32", "ONNX fp32"
+
+
+def checks(
+    parity: Parity | None,
+    invariance: Sequence[Invariance],
+    metric: Metric | None,
+    speeds: Sequence[Speed],
+    reasons: Mapping[str, str],
+    tolerance: float = 0.0,
+) -> tuple[Check, ...]:
+    """In the order of the report.
+
+    `reasons` says of "int8", "chunks" and so on why it is not there; `tolerance` is what invariance accepts.
+    """
+    found = [_parity(parity), _invariance(invariance, tolerance), _gate(metric), *_speeds(speeds, invariance)]
+    measured = {check.name for check in found}
+    left_out = [
+        Check(name=name, state="not offered", text=sentence(reason))
+        for name, reason in reasons.items()
+        if name not in measured
+    ]
+    return (*found, *left_out)
+
+
+def headline(found: Sequence[Check]) -> str:
+    """One line over the whole report."""
+    failed, missing, absent = (
+        [check.name for check in found if check.state == state] for state in ("failed", "not run", "not offered")
+    )
+    if failed:
+        return f"Not to be published: {', '.join(failed)} failed"
+    line = "Every check that was run passed" if missing else "All checks passed"
+    notes = [f"not run: {', '.join(missing)}"] * bool(missing) + [f"not offered: {', '.join(absent)}"] * bool(absent)
+    return "; ".join([line, *notes])
+
+
+def sentence(text: str) -> str:
+    """With a capital at the start and a full stop at the end."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def _parity(parity: Parity | None) -> Check:
+    pairs = {one.other: one.largest for one in parity.differences if one.one == TRAINED} if parity else {}
+    if parity is None or FP32 not in pairs:
+        return Check(name="parity", state="not run", text="fp32 was not compared with the trained network.")
+    right = pairs[FP32] <= parity.tolerance
+    text = (
+        f"fp32 differs from the trained network by at most {plain(pairs[FP32])} over {parity.rows:,} rows; "
+        f"{exact(parity.tolerance)} is accepted."
+    )
+    if parity.quantized_tolerance is not None:
+        others = [value for name, value in pairs.items() if name.startswith("ONNX ") and name != FP32]
+        right = right and all(value <= parity.quantized_tolerance for value in others)
+        text += (
+            f" Other precisions: {plain(max(others, default=0.0))}; {exact(parity.quantized_tolerance)} is accepted."
+        )
+    return Check(name="parity", state="passed" if right else "failed", text=text)
+
+
+def _invariance(invariance: Sequence[Invariance], tolerance: float) -> Check:
+    offered = [one for one in invariance if not one.comparison_only]
+    if not offered:
+        return Check(name="invariance", state="not run", text="No precision could be run here.")
+    moves = {one.precision: largest_move(one) for one in offered}
+    if moved := [precision for precision, move in moves.items() if not move <= tolerance]:
+        text = f"Results of {', '.join(moved)} depend on their company."
+        return Check(name="invariance", state="failed", text=text)
+    ways = ["batch-mates", "order"]
+    ways += ["padding"] * all(one.padding is not None for one in offered)
+    ways += ["chunk length"] * all(one.chunks is not None for one in offered)
+    largest = max(moves.values())
+    what = f"at most {plain(largest)} ({exact(tolerance)} is accepted)" if largest else "no bit"
+    count = min(one.sequences for one in offered)
+    text = f"{', '.join(ways)} and number of threads change {what} of {count:,} sequences, in {', '.join(moves)}."
+    return Check(name="invariance", state="passed", text=sentence(text))
+
+
+def largest_move(one: Invariance) -> float:
+    """By any way of running; a way that does not exist moves nothing, and what is no number is infinitely far."""
+    moves = [value for value in (one.batch, one.padding, one.chunks, one.threads) if value is not None]
+    return max(math.inf if math.isnan(value) else value for value in moves)
+
+
+def _gate(metric: Metric | None) -> Check:
+    if metric is None:
+        return Check(name="metric gate", state="not run", text="There were no labelled rows to measure the task on.")
+    wrong = [one.precision for one in metric.decisions if not one.accepted]
+    allowed = f"{100 * metric.allowed_loss:g}{THIN}%" if metric.relative else exact(metric.allowed_loss)
+    if wrong:
+        text = f"{metric.name} of {', '.join(wrong)} is more than {allowed} worse than that of fp32."
+        return Check(name="metric gate", state="failed", text=text)
+    judged = [one for one in metric.decisions if one.precision != "fp32"]
+    rows = f"{metric.rows['validation']:,} validation rows"
+    if not judged:
+        return Check(name="metric gate", state="passed", text=f"Only fp32 was run, on {rows}: nothing to compare.")
+    worst = max(judged, key=lambda one: one.loss)
+    found = f"{plain(100 * worst.loss)}{THIN}%" if metric.relative else plain(worst.loss)
+    worse = f"at most {found} worse (with {worst.precision}) than" if worst.loss > 0 else "nowhere worse than"
+    text = f"{metric.name} on {rows} is {worse} with fp32; {allowed} is accepted."
+    return Check(name="metric gate", state="passed", text=text)
+
+
+def _speeds(speeds: Sequence[Speed], invariance: Sequence[Invariance]) -> Iterator[Check]:
+    """A file that is shipped though nothing here could run it."""
+    ran = {one.precision for one in invariance}
+    for speed in speeds:
+        if speed.precision not in ran:
+            devices = " and ".join(speed.devices).upper()
+            text = f"Shipped for {devices}, which this machine lacks: it was built, but not run."
+            yield Check(name=speed.precision, state="not run", text=sentence(text))

@@ -1,0 +1,83 @@
+"""Calls that take long: their deadlines, and callers who leave before the answer."""
+
+import asyncio
+import itertools
+import time
+
+from server.engine.sequence import Call
+from server.errors import DeadlineExceeded
+from server.registry import Model
+from server.request import Receive
+
+LOOK_FOR_LEAVERS_AFTER = 0.05
+"""Seconds; deadlines that are not much later get a timer of their own at once."""
+
+
+class Watch:
+    """Ends a call at its deadline, and abandons it when the caller leaves.
+
+    To look for a caller who left takes a task, so it begins only once an answer is late.
+    """
+
+    __slots__ = ("_call", "_listener", "_model", "_receive", "_timeout_ms", "_timer", "late_at")
+
+    def __init__(self, call: Call, model: Model, timeout_ms: float, receive: Receive) -> None:
+        self._call, self._model, self._timeout_ms, self._receive = call, model, timeout_ms, receive
+        self._listener: asyncio.Task | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.late_at = call.arrived + min(LOOK_FOR_LEAVERS_AFTER, timeout_ms / 1000)
+
+    def late(self) -> None:
+        """Begins to look for the deadline and for the caller's leave."""
+        loop = asyncio.get_running_loop()
+        seconds = self._call.arrived + self._timeout_ms / 1000 - time.monotonic()
+        self._timer = loop.call_later(max(0.0, seconds), self._expire)
+        self._listener = loop.create_task(self._listen())
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._listener is not None:
+            self._listener.cancel()
+
+    def _expire(self) -> None:
+        message = f"no answer within {self._timeout_ms:g} ms; allow more time with parameters.timeout_ms, or send less"
+        self._call.fail(DeadlineExceeded(message, "parameters.timeout_ms", self._timeout_ms))
+
+    async def _listen(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._model.lane.abandon(self._call)
+
+
+class Watches:
+    """All calls that are under way. One timer serves them all, since hardly a call is ever late."""
+
+    def __init__(self) -> None:
+        self._early: dict[int, Watch] = {}
+        self._looking = False
+
+    def start(self, watch: Watch) -> Watch:
+        if watch.late_at - time.monotonic() < LOOK_FOR_LEAVERS_AFTER / 2:
+            watch.late()
+            return watch
+        self._early[id(watch)] = watch
+        if not self._looking:
+            self._looking = True
+            asyncio.get_running_loop().call_later(LOOK_FOR_LEAVERS_AFTER, self._look)
+        return watch
+
+    def stop(self, watch: Watch) -> None:
+        self._early.pop(id(watch), None)
+        watch.stop()
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        late = list(itertools.takewhile(lambda watch: watch.late_at <= now, self._early.values()))
+        for watch in late:
+            del self._early[id(watch)]
+            watch.late()
+        self._looking = bool(self._early)
+        if self._looking:
+            soonest = next(iter(self._early.values())).late_at - now
+            asyncio.get_running_loop().call_later(max(soonest, LOOK_FOR_LEAVERS_AFTER / 5), self._look)

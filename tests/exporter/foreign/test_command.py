@@ -1,0 +1,216 @@
+"""A module in a package of its own: trained, saved, exported through the command line, and served."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+import torch
+from torch import nn
+
+from exporter import __main__ as command
+from models import bundle
+from tests.processes import ROOT, serving
+
+PACKAGE = '''
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    """Are most of the tokens large?"""
+
+    def __init__(self, hidden=8):
+        super().__init__()
+        self.embedding = nn.Embedding(30, 6)
+        self.lstm = nn.LSTM(6, hidden, batch_first=True)
+        self.fc = nn.Linear(hidden, 1)
+
+    def forward(self, x):
+        _, (hn, _) = self.lstm(self.embedding(x))
+        return torch.sigmoid(self.fc(hn[-1]))
+
+
+class Broken(Net):
+    def forward(self, x):
+        raise RuntimeError("the cable is loose")
+'''
+HIDDEN = 14
+ARGUMENTS = ["--arguments", json.dumps({"hidden": HIDDEN}), "--task", "classification", "--labels", "small,large"]
+
+
+def rows(count: int, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+    tokens = torch.randint(0, 30, (count, steps))
+    return tokens, (tokens >= 15).float().mean(1).gt(0.5).float()[:, None]
+
+
+def trained(network: nn.Module) -> nn.Module:
+    optimizer = torch.optim.Adam(network.parameters(), 2e-2)
+    for _ in range(60):
+        tokens, wanted = rows(48, 7)
+        optimizer.zero_grad()
+        nn.functional.binary_cross_entropy(network(tokens), wanted).backward()
+        optimizer.step()
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a package, trained weights and labelled rows."""
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "mypackage").mkdir()
+    (folder / "mypackage" / "__init__.py").touch()
+    (folder / "mypackage" / "mymodule.py").write_text(PACKAGE)
+    torch.manual_seed(0)
+    torch.save({"epoch": 60, "model_state_dict": trained(network(folder)).state_dict()}, folder / "w.pt")
+    with (folder / "rows.jsonl").open("w") as file:
+        for steps in torch.randint(2, 12, (60,)).tolist():
+            tokens, wanted = rows(1, steps)
+            target = "large" if wanted.item() else "small"
+            file.write(json.dumps({"inputs": {"tokens": tokens[0].tolist()}, "target": target}) + "\n")
+    return with_mistakes(folder)
+
+
+def with_mistakes(folder: Path) -> Path:
+    """Beside them, files that do not fit the module."""
+    wide, unknown = {"inputs": {"values": [[1, 2]]}, "target": 0}, {"inputs": {"tokens": [30]}, "target": 0}
+    known = {"inputs": {"tokens": [1]}, "target": 0}
+    (folder / "wide.jsonl").write_text(f"{json.dumps(wide)}\n" * 4)
+    (folder / "unknown.jsonl").write_text("\n".join(map(json.dumps, (known, unknown, known, known))))
+    (folder / "scaler.json").write_text('{"kind": "standard", "mean": [1], "scale": [2]}')
+    return folder
+
+
+def network(folder: Path) -> nn.Module:
+    space: dict[str, type[nn.Module]] = {}
+    exec((folder / "mypackage" / "mymodule.py").read_text(), space)
+    return space["Net"](HIDDEN)
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m exporter` as a user of the package would run it."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(folder)]), "OMP_NUM_THREADS": "1"}
+    line = [sys.executable, "-m", "exporter", "export", *arguments]
+    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_module_of_ones_own_is_exported_and_served(workplace: Path) -> None:
+    done = run(
+        workplace, "mypackage.mymodule:Net", "--checkpoint", "w.pt", *ARGUMENTS, "--eval", "rows.jsonl", "--out",
+        "models/most/1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    manifest = bundle.read(workplace / "models" / "most" / "1").manifest
+    assert manifest.chunkable
+    assert {"fp32", "int8", "int8-weights"} <= manifest.precisions.keys()
+    assert manifest.gate.metric == "accuracy"
+    eager = network(workplace)
+    eager.load_state_dict(torch.load(workplace / "w.pt", weights_only=True)["model_state_dict"])
+    items = [rows(1, steps)[0][0].tolist() for steps in (1, 3, 12, 40)]
+    with serving("--models", str(workplace / "models"), "--device", "cpu", "--precision", "fp32") as server:
+        body = {"model": "most", "inputs": [{"tokens": item} for item in items]}
+        answer = httpx.post(f"{server.url}/predict", json=body, timeout=30)
+    assert answer.status_code == 200, answer.text
+    for found, item in zip(answer.json()["outputs"], items, strict=True):
+        with torch.no_grad():
+            wanted = eager.eval()(torch.tensor([item])).item()
+        assert found["probabilities"]["large"] == pytest.approx(wanted, abs=1e-4)
+
+
+def failing(workplace: Path, monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str]) -> str:
+    monkeypatch.chdir(workplace)
+    monkeypatch.syspath_prepend(str(workplace))
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["export", *arguments, "--out", "models/failed/1"])
+    assert not (workplace / "models" / "failed").exists()
+    return str(stopped.value)
+
+
+MODULE = ["mypackage.mymodule:Net", "--checkpoint", "w.pt", *ARGUMENTS]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (
+            [*MODULE, "--checkpoint", "none.pt"],
+            r"error: --checkpoint none\.pt: no such file; save one with torch\.save",
+        ),
+        ([MODULE[0], "--task", "classification"], "error: --checkpoint: no weights were given"),
+        (
+            [*MODULE, "--arguments", '{"hidden": 5}'],
+            r"error: --checkpoint w\.pt: it does not fit: fc\.weight is \(1, 14\)",
+        ),
+        ([*MODULE, "--eval", "none.jsonl"], r"error: --eval none\.jsonl: cannot be read"),
+        ([*MODULE, "--eval", "w.pt"], r"error: --eval w\.pt: cannot be read"),
+        ([*MODULE, "--labels", "a,b,c"], "error: --labels: 3 names for 2 classes; give 2 of them"),
+        ([*MODULE, "--scaler", "none.json"], r"error: --scaler none\.json: cannot be read"),
+        ([*MODULE[:3], *ARGUMENTS[:2]], "error: --task: what the answers are must be said; one of classification"),
+        (
+            [*MODULE, "--eval", "wide.jsonl"],
+            r"error: the module answered no input that was tried \(2 features a step\); the first failure was",
+        ),
+        (
+            [*MODULE, "--eval", "unknown.jsonl"],
+            r"error: --eval unknown\.jsonl: line 2: inputs: token id 30; ids from 0",
+        ),
+        ([*MODULE, "--scaler", "scaler.json"], "error: --scaler: the module reads token ids, which are not scaled"),
+        (["mypackage.mymodule:Broken", *MODULE[1:]], "error: the module answered no input .* the cable is loose"),
+        (["mypackage.nothing:Net", *MODULE[1:]], "error: mypackage.nothing:Net: No module named 'mypackage.nothing'"),
+    ],
+)
+def test_every_mistake_is_one_sentence_and_publishes_nothing(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], problem: str
+) -> None:
+    message = failing(workplace, monkeypatch, [*arguments, "--without-evaluation"])
+    assert re.match(problem, message), message
+    assert "\n" not in message
+
+
+def test_labelled_rows_or_a_word_that_there_are_none(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = failing(workplace, monkeypatch, MODULE)
+    assert message.startswith("error: --eval: no labelled rows were given")
+    assert message.endswith("or publish with --without-evaluation")
+
+
+def test_a_mistake_ends_the_program_with_1(workplace: Path) -> None:
+    done = run(workplace, "mypackage.mymodule:Net", "--checkpoint", "none.pt", *ARGUMENTS, "--out", "models/failed/1")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: --eval:")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--task", "poetry"], "invalid choice: 'poetry' (choose from"),
+        (["--clip", "-1"], "'-1': a number above 0 is expected"),
+        (["--quantiles", "a"], "'a': numbers with commas between them are expected"),
+        (["--labels", "a,a"], "'a,a': different names"),
+        (["--allowed-loss", "much"], "'much': a number, or one with %, is expected"),
+    ],
+)
+def test_a_wrong_option_names_what_is_accepted(
+    arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["a.b:c", "--out", "models/x/1", *arguments])
+    assert problem in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("given", "loss"), [("0.02", (0.02, False)), ("3%", (0.03, True))])
+def test_the_allowed_loss_is_a_number_or_a_share(given: str, loss: tuple[float, bool]) -> None:
+    options = command.parser("export").parse_args(["export", "x", "--out", "models/x/1", "--allowed-loss", given])
+    strictness = command._strictness(options)
+    assert (strictness.allowed_loss, strictness.relative) == loss
+
+
+def test_a_verb_imports_what_it_needs_only() -> None:
+    code = "import sys; from exporter import __main__ as m; m.parser('verify'); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,176 @@
+"""Labelled rows from a file, their split, and each task's metric."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from exporter.errors import ForeignError
+from exporter.foreign import evaluation
+from exporter.source import Limits, Source
+from models.manifest import Inputs
+
+
+class Letters:
+    """A tokenizer of one id for each letter."""
+
+    vocabulary_size, unknown_id = 26, -1
+
+    def encode(self, text: str) -> np.ndarray:
+        return np.array([ord(letter) - ord("a") for letter in text if letter.isalpha()], np.int64)
+
+    def pieces(self, text: str) -> list[str]:
+        return list(text)
+
+    def piece(self, token: int) -> str:
+        return chr(ord("a") + token)
+
+
+def source(**about: Any) -> Source:
+    given = {"task": "classification", "labels": ("low", "high"), "inputs": Inputs(kind="tokens", vocabulary=26)}
+    return Source(
+        **{**given, **about},
+        reference=lambda rows: [],
+        exportable=lambda pinned: None,
+        without_int8="not here",
+        limits=Limits(largest=9),
+        parameters=1,
+        provenance="",
+    )
+
+
+SERIES = {"labels": None, "inputs": Inputs(kind="features", features=1)}
+
+
+def written(folder: Path, *rows: Any) -> Path:
+    path = folder / "rows.jsonl"
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows) + "\n\n")
+    return path
+
+
+def tokens(*targets: Any) -> list[dict[str, Any]]:
+    return [{"inputs": {"tokens": [number, 3]}, "target": target} for number, target in enumerate(targets)]
+
+
+def values(*targets: Any) -> list[dict[str, Any]]:
+    return [{"inputs": {"values": [[number], [3.5]]}, "target": target} for number, target in enumerate(targets)]
+
+
+def test_texts_tokens_and_values_are_read(tmp_path: Path) -> None:
+    rows = [{"inputs": "abc"}, {"inputs": {"tokens": [1, 2]}}, {"inputs": {"values": [1, 2.5]}}, {"inputs": "z"}]
+    found = evaluation.read(written(tmp_path, *rows), Letters())
+    assert [row.tolist() for row in found.inputs] == [[0, 1, 2], [1, 2], [[1.0], [2.5]], [25]]
+    assert [row.dtype for row in found.inputs] == [np.int64, np.int64, np.float32, np.int64]
+
+
+def test_half_of_the_rows_each_whatever_their_order(tmp_path: Path) -> None:
+    labelled = evaluation.read(written(tmp_path, *tokens(*["low"] * 9)), None)
+    of = evaluation.evaluation(labelled, source())
+    parts = [{row[0] for row in of(split).inputs} for split in ("validation", "test")]
+    assert [len(part) for part in parts] == [4, 5]
+    assert parts[0] | parts[1] == set(range(9))
+    assert parts[0] != set(range(4))
+
+
+def test_accuracy_takes_names_and_numbers(tmp_path: Path) -> None:
+    labelled = evaluation.read(written(tmp_path, *tokens("low", 0, "high", 1)), None)
+    for split in ("validation", "test"):
+        found = evaluation.evaluation(labelled, source())(split)
+        certain = np.eye(2)[found.targets]
+        assert found.metrics(certain) == {"accuracy": 1.0}
+        assert found.metrics(1 - certain) == {"accuracy": 0.0}
+        assert found.row_scores(certain).tolist() == [1.0, 1.0]
+
+
+def test_mean_absolute_error(tmp_path: Path) -> None:
+    labelled = evaluation.read(written(tmp_path, *values([1, 2], [3, 4], [5, 6], [7, 8])), None)
+    found = evaluation.evaluation(labelled, source(task="regression", **SERIES))("test")
+    off = found.targets + np.array([1.0, -3.0])
+    assert found.metrics(off) == {"mae": 2.0}
+    assert found.gate.relative
+
+
+def test_pinball_loss(tmp_path: Path) -> None:
+    labelled = evaluation.read(written(tmp_path, *values(10, 10, 10, 10)), None)
+    about = source(task="forecast", quantiles=(0.1, 0.5, 0.9), **SERIES)
+    found = evaluation.evaluation(labelled, about)("validation")
+    outputs = np.tile(np.array([[[8.0, 11.0, 10.0]]]), (2, 1, 1))
+    assert found.metrics(outputs)["pinball"] == pytest.approx((0.1 * 2 + 0.5 * 1 + 0) / 3)
+
+
+def test_perplexity_of_the_next_token(tmp_path: Path) -> None:
+    rows = [{"inputs": {"tokens": [1, 2, 3]}}, {"inputs": {"tokens": [4, 5]}, "target": 3}] * 2
+    labelled = evaluation.next_tokens(evaluation.read(written(tmp_path, *rows), None))
+    assert [row.tolist() for row in labelled.inputs[:2]] == [[1, 2], [4, 5]]
+    assert labelled.targets[:2] == [3, 3]
+    about = source(task="language-model", labels=None, scores="logits")
+    found = evaluation.evaluation(labelled, about)("test")
+    assert found.metrics(np.zeros((2, 26)))["perplexity"] == pytest.approx(26)
+    likely = np.zeros((2, 26))
+    likely[:, 3] = math.log(25)
+    assert found.metrics(likely)["perplexity"] == pytest.approx(2)
+    certain = dataclasses.replace(about, scores="probabilities")
+    assert evaluation.evaluation(labelled, certain)("test").metrics(np.full((2, 26), 0.5))["perplexity"] == 2
+
+
+def test_tags_count_step_by_step_without_padding(tmp_path: Path) -> None:
+    rows = [{"inputs": {"tokens": [1] * steps}, "target": ["high"] * steps} for steps in (1, 2, 4, 4)]
+    labelled = evaluation.read(written(tmp_path, *rows), None)
+    found = evaluation.evaluation(labelled, source(task="tagging"))("test")
+    outputs = np.zeros((2, 4, 2))
+    for place, row in enumerate(found.inputs):
+        outputs[place, : len(row), 1] = 1
+    assert found.metrics(outputs) == {"accuracy": 1.0}
+    outputs[:, 0] = [1, 0]
+    assert found.metrics(outputs)["accuracy"] == pytest.approx(np.mean([1 - 1 / len(row) for row in found.inputs]))
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        (["{"], "line 1: not valid JSON"),
+        ([{"target": 1}], "line 1: no field 'inputs'; expected is"),
+        ([*tokens(0), {"inputs": {"tokens": [1.5]}}], r"line 2: inputs\.tokens: a list of whole numbers is expected"),
+        ([{"inputs": {"values": [[1], [1, 2]]}}], r"line 1: inputs\.values: a list of numbers, or of lists"),
+        ([{"inputs": "ab"}], "a text was given; name its tokenizer with --tokenizer"),
+        ([{"inputs": {"tokens": []}}], "nothing is left to read"),
+        ([{"inputs": 3}], "inputs: 3 was given; expected is"),
+        (tokens(0, 1), "2 rows; at least 4 are needed"),
+    ],
+)
+def test_a_row_that_cannot_be_read_names_its_line(tmp_path: Path, rows: list[Any], problem: str) -> None:
+    with pytest.raises(ForeignError, match=problem):
+        evaluation.read(written(tmp_path, *rows), None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "about", "problem"),
+    [
+        (tokens(0, 1, 0, "middle"), {}, 'line 4: target: "middle" was given; one of low, high is expected'),
+        (tokens(0, 1, 0, 2), {}, "target: 2 was given; one of low, high"),
+        (tokens(0, 1, 0, None), {}, "target: null was given"),
+        (values(1, 2, 3, "x"), {"task": "regression", **SERIES}, 'target: "x" was given'),
+        (tokens(0, 1, 0, [1]), {"task": "tagging"}, "line 1: target: 0 was given; a list of 2, one for each step"),
+        (tokens(1, 2, 3, 99), {"task": "language-model", "labels": None}, "a token id below 26 is expected"),
+        ([*tokens(0, 0, 0), {"inputs": {"tokens": [99]}, "target": 0}], {}, "line 4: inputs: token id 99; ids from 0"),
+        ([*tokens(0, 0, 0), {"inputs": {"tokens": [1] * 10}, "target": 0}], {}, "10 steps; 1 to 9 are read"),
+        (
+            [{"inputs": {"values": [[1, 2]]}, "target": 1}] * 4,
+            {"task": "regression", **SERIES},
+            "2 features; the module reads 1 features a step",
+        ),
+    ],
+)
+def test_a_row_that_does_not_fit_names_its_line(tmp_path: Path, rows: Any, about: Any, problem: str) -> None:
+    labelled = evaluation.read(written(tmp_path, *rows), None)
+    with pytest.raises(ForeignError, match=problem):
+        evaluation.evaluation(labelled, source(**about))
+
+
+def test_a_missing_file_says_what_is_expected(tmp_path: Path) -> None:
+    with pytest.raises(ForeignError, match=r"cannot be read .*JSON Lines file"):
+        evaluation.read(tmp_path / "none.jsonl", None)

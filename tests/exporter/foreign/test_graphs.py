@@ -1,0 +1,94 @@
+"""The ONNX graphs of plain modules: the same answers, whoever shares the batch, in every precision that is built."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from exporter import describe, verify
+from exporter.build import build
+from exporter.check import as_array
+from exporter.foreign import trial
+from exporter.foreign.scaling import MinMax, ScalerFile, Standard
+from exporter.foreign.source import Foreign, foreign_source
+from exporter.options import Options
+from exporter.report import Built
+from exporter.sessions import alone
+from exporter.source import Source
+from tests.exporter.foreign.cases import CASES, foreign, trained
+
+ROWS = 24
+BOUNDED = {
+    "stacked, batch norm": {"clip": 5.0},
+    "encoder and decoder": {
+        "rows": [np.random.default_rng(n).normal(size=(9, 2)).astype(np.float32) for n in range(9)]
+    },
+}
+"""What makes pinned int8 possible where features are read."""
+QUICK = Options(precisions=("int8",))
+
+
+def built(source: Source) -> Built:
+    wanted = QUICK if source.without_int8 is None else Options(precisions=("fp32",))
+    return build(source, source.examples(ROWS), wanted)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "packed, any order",
+        "stacked, batch norm",
+        "one sentence, tags",
+        "remembers its state",
+        "sorts rows",
+        "bidirectional, final states",
+        "convolution, pooling",
+        "self-attention",
+        "encoder and decoder",
+        "flattened time",
+        "additive attention",
+        "dot attention",
+        "two readers, pooled",
+        "indexed by length",
+        "middle step",
+    ],
+)
+def test_a_graph_gives_the_modules_own_answers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parity and exactness of fp32 are checked inside; int8, where there is one, must be exact and close."""
+    monkeypatch.setattr(trial, "_problem_in_onnx", lambda *_: None)  # which does the same, without int8
+    source = foreign_source(foreign(name, **BOUNDED.get(name, {})), Options())
+    graphs = built(source)
+    rows = source.examples(ROWS)
+    for precision in graphs.models:
+        subject = describe.subject(source, graphs, precision)
+        found = alone(subject.session(), rows).outputs
+        parity = verify.parity(as_array(source.reference(rows), graphs.per_step), found)
+        assert parity < (1e-4 if precision == "fp32" else 0.2)
+        verify.check_pins(subject, rows)
+        verify.check_invariance(verify.invariance(subject, rows), precision, subject, rows)
+    assert ("int8" in graphs.models) == (source.without_int8 is None)
+
+
+def test_the_graph_holds_the_scalers() -> None:
+    inputs = Standard(kind="standard", mean=(100.0, -3.0, 0.5), scale=(20.0, 0.1, 2.0))
+    target = MinMax(kind="minmax", minimum=(50.0,), maximum=(250.0,))
+    said = dataclasses.replace(CASES["hn.view"].said, target=target)
+    module = trained(CASES["hn.view"])
+    scaler = ScalerFile(inputs=inputs, target=target)
+    source = foreign_source(Foreign(module, "it", said, scaler=scaler), Options())
+    plain = foreign_source(Foreign(module, "it", CASES["hn.view"].said), Options())
+    raw = np.array([[120.0, -3.1, 0.5], [80.0, -2.9, 4.5]], np.float32)
+    scaled = ((raw.astype(np.float64) - inputs.mean) / inputs.scale).astype(np.float32)
+    wanted = 50 + 200 * plain.reference([scaled])[0]
+    graphs = built(source)
+    session = describe.subject(source, graphs, "fp32").session()
+    np.testing.assert_allclose(source.reference([raw])[0], wanted, rtol=1e-5)
+    np.testing.assert_allclose(alone(session, [raw]).outputs[0], wanted, rtol=1e-5)
+
+
+def test_the_weights_are_in_the_graph_once() -> None:
+    """What the stand-ins hold must not be joined by the layers that they stand in for."""
+    given = foreign("packed, any order")
+    graphs = built(foreign_source(given, Options()))
+    numbers = sum(parameter.numel() for parameter in given.module.parameters())
+    assert len(graphs.models["fp32"].SerializeToString()) < 4 * numbers * 1.3 + 6000

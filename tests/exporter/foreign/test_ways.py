@@ -1,0 +1,134 @@
+"""Which of the three ways a module takes, tried in PyTorch: it gives the module's own answers to each row alone."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from exporter.errors import ForeignError
+from exporter.foreign import source as sources
+from exporter.foreign import trial
+from exporter.foreign.choose import ways
+from exporter.foreign.layers import recurrent_layers
+from exporter.foreign.packing import answering, unchanged
+from exporter.foreign.source import Foreign, foreign_source
+from exporter.options import Options
+from exporter.source import Source
+from tests.exporter.foreign import modules
+from tests.exporter.foreign.cases import CASES, NUMBERS, foreign, trained
+
+
+@pytest.fixture
+def in_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No graphs: those are looked at elsewhere, and take their time."""
+    monkeypatch.setattr(trial, "_problem_in_onnx", lambda *_: None)
+
+
+def way_of(source: Source) -> str:
+    chunkable = type(source.exportable(False)).__name__ == "StepModule"
+    return "stepwise" if chunkable else "whole" if source.padding else "equal lengths"
+
+
+@pytest.mark.usefixtures("in_pytorch")
+@pytest.mark.parametrize("name", CASES)
+def test_every_kind_takes_the_best_way_that_is_right(name: str) -> None:
+    source = foreign_source(foreign(name), Options())
+    assert way_of(source) == CASES[name].way
+    assert CASES[name].reason in " ".join(source.reasons.values())
+    assert bool(source.reasons) == (CASES[name].way != "stepwise")
+
+
+@pytest.mark.usefixtures("in_pytorch")
+def test_the_source_line_of_what_uses_more_than_the_last_step_is_told() -> None:
+    reason = foreign_source(foreign("mean"), Options()).reasons["chunks"]
+    assert reason.endswith("return self.fc(out.mean(dim=1)))")
+
+
+@pytest.mark.parametrize(
+    ("build", "problem"),
+    [
+        (modules.RandomStart, "other answers to the same input from call to call; let its initial states be zeros"),
+        (modules.NeedsMore, "needs 'graph', which an exporter cannot know; give it a default value"),
+        (modules.AnswersForEveryLayer, r"answers 2 times for one sequence, with \(2, 1\); .*let it take hn\[-1\]"),
+        (lambda: nn.LSTM(3, 7, proj_size=4), "proj_size=4, which ONNX's LSTM has not; put an nn.Linear behind"),
+        (modules.MixesRows, "no way to export the module gives its own answers"),
+        (lambda: nn.Linear(3, 2), "has no nn.LSTM, nn.GRU, nn.RNN or cell"),
+    ],
+)
+def test_what_cannot_be_exported_says_what_to_change(build, problem: str) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(ForeignError, match=problem):
+        foreign_source(Foreign(build(), "it", NUMBERS), Options())
+
+
+@pytest.mark.usefixtures("in_pytorch")
+def test_the_truth_is_each_row_alone_in_the_modules_own_precision() -> None:
+    given = foreign("double precision, per step")
+    row = np.random.default_rng(0).normal(size=(9, 1)).astype(np.float32)
+    with torch.no_grad():
+        wanted = given.module(torch.from_numpy(row.T).double())[0].float().numpy()
+    found = foreign_source(given, Options()).reference([row])
+    assert found[0].tolist() == wanted[:, None].tolist()
+
+
+@pytest.mark.usefixtures("in_pytorch")
+def test_a_learned_initial_state_is_in_the_layout_of_the_state() -> None:
+    given = foreign("learned initial state")
+    parts = foreign_source(given, Options()).exportable(False).state_slices()
+    wanted = [*given.module.h0.flatten().tolist(), *given.module.c0.flatten().tolist()]
+    np.testing.assert_allclose(parts[0].values(), wanted, rtol=1e-6)
+
+
+@pytest.mark.usefixtures("in_pytorch")
+def test_the_bound_of_token_inputs_is_exact_over_the_vocabulary() -> None:
+    given = foreign("packed, any order")
+    network = foreign_source(given, Options()).exportable(True)
+    assert network.layers[0].bound == pytest.approx(given.module.embedding.weight.abs().max().item())
+
+
+@pytest.mark.usefixtures("in_pytorch")
+def test_a_layer_behind_a_recurrent_one_is_bounded_by_one() -> None:
+    network = foreign_source(foreign("stacked, batch norm", clip=5.0), Options()).exportable(True)
+    assert [layer.bound for layer in network.layers] == [5.0, 1.0]
+
+
+@pytest.mark.usefixtures("in_pytorch")
+def test_real_rows_bound_features_with_headroom() -> None:
+    rows = [np.full((6, 3), value, np.float32) for value in np.linspace(-2, 1, 9)]
+    network = foreign_source(foreign("hn.view", rows=rows), Options()).exportable(True)
+    assert [layer.bound for layer in network.layers] == [8.0]
+
+
+@pytest.mark.usefixtures("in_pytorch")
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("hn.view", "not bounded.*--eval.*--clip"), ("attention", "no int8 kernel for GRU"), ("middle step", "for RNN")],
+)
+def test_without_int8_there_is_a_reason(name: str, reason: str) -> None:
+    assert re.search(reason, foreign_source(foreign(name), Options()).without_int8)
+
+
+def test_a_tokenizer_of_more_ids_than_the_embedding_has_is_refused() -> None:
+    with pytest.raises(ForeignError, match=r"ids go up to 50, but the module's embedding has 50 rows"):
+        foreign_source(foreign("packed, any order", vocabulary=51), Options())
+
+
+def test_tracing_leaves_the_module_and_pytorch_as_they_were() -> None:
+    module = trained(CASES["remembers its state"])
+    before = module.hidden_cell
+    forward, pack = nn.LSTM.forward, modules.pack_padded_sequence
+    with unchanged(module), answering(module, recurrent_layers(module), lambda *_: None):
+        assert modules.pack_padded_sequence is not pack
+        module.hidden_cell = "changed"
+    assert (nn.LSTM.forward, modules.pack_padded_sequence) == (forward, pack)
+    assert module.hidden_cell is before
+    assert not hasattr(modules, "len")
+
+
+def test_the_cheap_form_comes_first() -> None:
+    found = sources.understand(trained(CASES["cells in a loop"]), None, None, None)
+    meaning = sources._meaning(Foreign(found.module, "", NUMBERS), found, sources.Affine(None))
+    tried = list(ways(found, sources._body(found, meaning, sources.Affine(None))))
+    assert [way.name for way in tried] == ["stepwise", "stepwise", "whole", "equal lengths", "equal lengths"]

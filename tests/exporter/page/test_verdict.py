@@ -1,0 +1,82 @@
+"""The verdict says what passed, what was not run, and what is not offered and why."""
+
+import pytest
+
+from exporter.page.findings import Check
+from exporter.page.verdict import checks, headline
+from tests.exporter.page.samples import findings, invariance, speed
+
+FOUND = findings()
+OFFERED = (invariance("fp32", 0.0), invariance("int8", 0.0))
+SPEEDS = (speed("fp32"), speed("int8"))
+
+
+def states(found: tuple[Check, ...]) -> dict[str, str]:
+    return {check.name: check.state for check in found}
+
+
+def test_all_checks_passed() -> None:
+    found = checks(FOUND.parity, OFFERED, FOUND.metric, SPEEDS, {})
+    assert states(found) == {"parity": "passed", "invariance": "passed", "metric gate": "passed"}
+    assert headline(found) == "All checks passed"
+
+
+def test_without_labelled_rows_the_gate_was_not_run() -> None:
+    found = checks(FOUND.parity, OFFERED, None, SPEEDS, {})
+    assert states(found)["metric gate"] == "not run"
+    assert headline(found) == "Every check that was run passed; not run: metric gate"
+
+
+def test_what_is_not_offered_has_its_reason() -> None:
+    reasons = {"int8": "ONNX Runtime has no int8 kernel for GRU", "chunks": "the network reads all at once"}
+    found = checks(FOUND.parity, OFFERED[:1], FOUND.metric, SPEEDS[:1], reasons)
+    assert states(found)["int8"] == states(found)["chunks"] == "not offered"
+    assert {check.text for check in found} >= {"ONNX Runtime has no int8 kernel for GRU."}
+    assert headline(found) == "All checks passed; not offered: int8, chunks"
+
+
+def test_a_file_that_nothing_here_can_run_was_not_run_whatever_the_reasons_say() -> None:
+    shipped = (*SPEEDS, speed("fp16", devices=("cuda",), milliseconds={}, sequences_per_second={}))
+    found = checks(FOUND.parity, OFFERED, FOUND.metric, shipped, {"fp16": "there is no GPU here"})
+    assert states(found)["fp16"] == "not run"
+
+
+@pytest.mark.parametrize("moved", [0.25, float("nan"), float("inf")])
+def test_what_moves_has_failed(moved: float) -> None:
+    worse = invariance("int8", 0.0).model_copy(update={"threads": moved})
+    found = checks(FOUND.parity, (OFFERED[0], worse), FOUND.metric, SPEEDS, {})
+    assert states(found)["invariance"] == "failed"
+    assert headline(found) == "Not to be published: invariance failed"
+
+
+def test_a_wider_limit_accepts_a_small_move_and_names_both() -> None:
+    moved = (invariance("fp32", 0.0).model_copy(update={"threads": 1e-6}),)
+    text = {limit: checks(FOUND.parity, moved, None, SPEEDS[:1], {}, limit)[1] for limit in (0.0, 1e-5)}
+    assert text[0.0].state == "failed"
+    assert text[1e-5].state == "passed"
+    assert "at most 10⁻⁶ (10⁻⁵ is accepted)" in text[1e-5].text
+
+
+@pytest.mark.parametrize(("limit", "state"), [(0.5, "passed"), (1e-4, "failed")])
+def test_a_limit_of_quantized_parity_counts(limit: float, state: str) -> None:
+    parity = FOUND.parity.model_copy(update={"quantized_tolerance": limit})
+    found = checks(parity, OFFERED, None, SPEEDS, {})[0]
+    assert found.state == state
+    assert "Other precisions" in found.text
+
+
+def test_a_comparison_may_move() -> None:
+    found = checks(FOUND.parity, (*OFFERED, invariance("unpinned int8", 0.4)), FOUND.metric, SPEEDS, {})
+    assert states(found)["invariance"] == "passed"
+
+
+def test_a_lost_parity_and_a_refused_precision_have_failed() -> None:
+    far = FOUND.parity.model_copy(update={"tolerance": 1e-12})
+    refused = FOUND.metric.decisions[1].model_copy(update={"accepted": False})
+    metric = FOUND.metric.model_copy(update={"decisions": (FOUND.metric.decisions[0], refused)})
+    found = checks(far, OFFERED, metric, SPEEDS, {})
+    assert [check.name for check in found if check.state == "failed"] == ["parity", "metric gate"]
+
+
+def test_nothing_was_run_at_all() -> None:
+    assert set(states(checks(None, (), None, (), {})).values()) == {"not run"}

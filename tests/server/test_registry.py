@@ -1,0 +1,70 @@
+"""Which model a request means."""
+
+import pytest
+
+from models.bundle import BundleError
+from server.errors import InvalidRequest, ModelNotFound
+from server.registry import Registry, load_all
+from server.settings import Settings
+from server.tasks import Numbers
+from tests.server.bundles import publish
+from tests.server.graphs import Network
+
+LABELS = {"task": "classification", "outputs": {"shape": [3], "labels": ["a", "b", "c"]}}
+REGRESSION = {"task": "regression", "outputs": {"shape": [3]}}
+TOKENS, VALUES = Numbers(tokens=[1]), Numbers(values=[1.0])
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory) -> Registry:
+    root = tmp_path_factory.mktemp("models")
+    for place in ("letters/2", "letters/10"):
+        publish(root / place, Network(3, vocabulary=20), **LABELS)
+    publish(root / "words" / "1", Network(3, vocabulary=60), tokenizer=True, **REGRESSION)
+    publish(root / "signals" / "1", Network(3, features=1), **REGRESSION)
+    return load_all(Settings(models=root), "cpu")
+
+
+def test_the_only_model_for_a_kind_of_item_is_found_without_a_name(registry):
+    assert registry.find(None, None, "rain").name == "words"
+    assert registry.find(None, None, VALUES).name == "signals"
+
+
+def test_several_models_for_a_kind_are_named_and_none_is_guessed(registry):
+    with pytest.raises(InvalidRequest, match="several models take such inputs") as refused:
+        registry.find(None, None, TOKENS)
+    assert refused.value.accepted == ["letters", "words"]
+
+
+def test_a_name_and_a_task_find_the_highest_version(registry):
+    assert registry.find("letters", None, TOKENS).version == 10
+    assert registry.find("classification", None, TOKENS).version == 10
+    assert registry.find("letters", 2, TOKENS).version == 2
+    with pytest.raises(ModelNotFound) as refused:
+        registry.find("letters", 3, TOKENS)
+    assert refused.value.accepted == [2, 10]
+
+
+def test_a_task_that_two_models_have_is_no_name(registry):
+    with pytest.raises(ModelNotFound, match="no model 'regression'"):
+        registry.find("regression", None, VALUES)
+
+
+@pytest.mark.parametrize(
+    ("model", "item", "wants"),
+    [
+        ("letters", "rain", '{"tokens": [...]}'),
+        ("words", VALUES, 'a text or {"tokens": [...]}'),
+        ("signals", TOKENS, '{"values": [...]}'),
+    ],
+)
+def test_a_model_says_what_it_takes(registry, model, item, wants):
+    with pytest.raises(InvalidRequest) as refused:
+        registry.find(model, None, item)
+    assert refused.value.accepted == wants
+
+
+def test_a_tokenizer_with_more_tokens_than_the_network_is_refused(tmp_path):
+    publish(tmp_path / "words" / "1", Network(3, vocabulary=59), tokenizer=True, **REGRESSION)
+    with pytest.raises(BundleError, match="the tokenizer has 60 tokens, the network only 59"):
+        load_all(Settings(models=tmp_path), "cpu")
