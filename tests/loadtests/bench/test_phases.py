@@ -9,8 +9,8 @@ UVICORN = "HttpToolsProtocol.data_received (/lib/uvicorn/protocols/http/httptool
 SAMPLES = f"""\
 {STEP};OnnxBackend.run (/app/server/backend.py:4);Session.run (/lib/onnxruntime/capi/x.py:1) 30
 {STEP};LaneMetrics.observe (/app/server/metrics.py:4) 5
-{ENDPOINT};TextClassification.encode (/app/server/tasks.py:9);Tokenizer.encode (/app/models/text.py:30) 20
-{ENDPOINT};TextClassification.answer (/app/server/tasks.py:9) 5
+{ENDPOINT};TextReader.encode (/app/server/tasks/readers.py:9);Tokenizer.encode (/app/models/text.py:30) 20
+{ENDPOINT};Labels.answer (/app/server/tasks/answers.py:9) 5
 {ENDPOINT} 10
 {MAIN};Runner.run (/lib/asyncio/runners.py:118) 10
 {MAIN};{UVICORN} 20
