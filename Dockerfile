@@ -19,7 +19,7 @@ COPY pyproject.toml constraints.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     touch README.md \
     && python -m venv --without-pip /opt/venv \
-    && python -m pip --python /opt/venv/bin/python install --quiet --no-compile -c constraints.txt ".[${RUNTIME}]" \
+    && python -m pip --python /opt/venv/bin/python install --quiet --no-compile -c constraints.txt ".[${RUNTIME},signing,tokenizers]" \
     && find /opt/venv/lib/python3*/site-packages/numpy -type d -name tests -prune -exec rm -r {} + \
     && find /opt/venv/lib \( -name '*.py[ix]' -o -name '*.pxd' -o -name '*.[ch]' \) -delete \
     && rm -f /opt/venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*
