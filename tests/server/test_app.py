@@ -1,6 +1,7 @@
 """Everything beside `POST /predict`."""
 
 import re
+import time
 
 import httpx
 import jsonschema
@@ -72,6 +73,9 @@ def test_metrics_are_counted_over_all_workers():
         for _ in range(40):  # a new connection each, so that both workers get some
             assert httpx.post(f"{server.url}/predict", json={"inputs": ["good", "bad"]}).status_code == 200
         httpx.post(f"{server.url}/predict", json={"inputs": 3})
+        everything = 'lstm_requests_total{model="sentiment/1",outcome="ok"} 40.0'
+        while everything not in httpx.get(f"{server.url}/metrics").text:
+            time.sleep(0.05)  # a worker writes its metrics a little later
         scrapes = [httpx.get(f"{server.url}/metrics").text for _ in range(8)]
     for scrape in scrapes:
         assert value(scrape, "lstm_requests_total", model="sentiment/1", outcome="ok") == 40

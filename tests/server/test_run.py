@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import httpx
@@ -34,7 +35,8 @@ async def under_load_until_it_stops(server: ServerProcess) -> tuple[list[httpx.R
 
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
         tasks = [asyncio.create_task(ask(client)) for _ in range(8)] + [asyncio.create_task(look(client))]
-        await asyncio.sleep(0.5)
+        while len(answers) < 8 or not readiness:
+            await asyncio.sleep(0.01)
         server.terminate()
         await asyncio.gather(*tasks)
     return answers, readiness
@@ -42,14 +44,22 @@ async def under_load_until_it_stops(server: ServerProcess) -> tuple[list[httpx.R
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_sigterm_turns_readiness_off_and_everybody_is_answered_until_callers_stay_away(workers):
-    with serving("--workers", workers, "--drain-seconds", "3") as server:
+    """They stay away as soon as they see it; a second signal then says that nobody needs to be waited for."""
+    with serving("--workers", workers, "--drain-seconds", "250") as server:
         answers, readiness = asyncio.run(under_load_until_it_stops(server))
-        assert server.wait(15) == 0
+        server.terminate()
+        assert server.wait() == 0
         assert {answer.status_code for answer in answers} == {200}
         assert len(answers) > 8
         assert readiness[0] == 200
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{server.url}/health/live")
+
+
+def takes_connections(host: str, port: int) -> bool:
+    with suppress(ConnectionError), socket.create_connection((host, port), timeout=10):
+        return True
+    return False
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -58,20 +68,20 @@ def test_a_request_that_is_half_sent_when_the_sockets_close_is_answered(workers)
     head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(
         body
     )
-    with serving("--workers", workers, "--drain-seconds", "0.2") as server:
+    patient = ("--shutdown-seconds", "120", "--timeout-ms", "120000")
+    with serving("--workers", workers, "--drain-seconds", "0.2", *patient) as server:
         place = urlsplit(server.url)
         with socket.create_connection((place.hostname, place.port), timeout=10) as connection:
             connection.sendall(head + body[:5])
             time.sleep(0.2)
             server.terminate()
-            time.sleep(1.5)
-            with pytest.raises(ConnectionRefusedError):
-                socket.create_connection((place.hostname, place.port), timeout=10)
+            while takes_connections(place.hostname, place.port):
+                time.sleep(0.05)
             connection.sendall(body[5:])
             answer = connection.recv(65536)
         assert answer.startswith(b"HTTP/1.1 200")
         assert b"connection: close" in answer
-        assert server.wait(15) == 0
+        assert server.wait() == 0
 
 
 def test_a_second_signal_stops_without_waiting():
@@ -79,7 +89,7 @@ def test_a_second_signal_stops_without_waiting():
         server.terminate()
         time.sleep(0.3)
         server.terminate()
-        assert server.wait(15) == 0
+        assert server.wait() == 0
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -91,7 +101,7 @@ def test_sigterm_during_start_up_ends_it_with_0(workers, milliseconds):
             time.sleep(0.001)
         time.sleep(milliseconds / 1000)
         server.terminate()
-        assert server.wait(20) == 0, server.raw
+        assert server.wait() == 0, server.raw
     finally:
         server.close()
 
@@ -110,7 +120,7 @@ def test_a_worker_that_dies_gets_a_successor():
 
 def wait_for_started(server: ServerProcess, workers: int) -> None:
     """Until so many workers have ever started."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while len(server.logged("Application startup complete.")) < workers:
         assert time.monotonic() < deadline, server.raw
         time.sleep(0.05)

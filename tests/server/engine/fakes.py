@@ -17,11 +17,25 @@ def answer(ids: np.ndarray, start: tuple[float, float] = (7.0, 0.0)) -> list[flo
     return [start[0] + float(np.sum(ids)), start[1] + len(ids)]
 
 
+class Clock:
+    """Stands in for the module `time` where a test says what time it is."""
+
+    now = 1.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
 class SummingBackend:
     """Adds up each row's valid inputs; remembers the shapes it was called with; fails when it meets id 666."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[int, int]] = []
+
+    @property
+    def steps(self) -> int:
+        """Time steps run so far, one after another."""
+        return sum(steps for _, steps in self.calls)
 
     def run(self, inputs: np.ndarray, lengths: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         self.calls.append((inputs.shape[0], inputs.shape[1]))
@@ -32,6 +46,18 @@ class SummingBackend:
         sums = np.where(valid, inputs, 0).sum(1)
         next_state = np.stack([state[:, 0] + sums, state[:, 1] + lengths], 1).astype(np.float32)
         return next_state.copy(), next_state
+
+
+class TickingBackend(SummingBackend):
+    """Takes exactly the time that `costs` predict, on a clock that nothing else moves."""
+
+    def __init__(self, clock: Clock, costs: CostModel) -> None:
+        super().__init__()
+        self._clock, self._costs = clock, costs
+
+    def run(self, inputs: np.ndarray, lengths: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self._clock.now += self._costs.seconds(*inputs.shape[:2])
+        return super().run(inputs, lengths, state)
 
 
 def cost(slots: int, overhead: float = 1e-4, step: float = 1e-5) -> CostModel:

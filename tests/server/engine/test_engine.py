@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from server.engine.engine import Engine
 from server.engine.lane import ChunkedLane, Lane, PaddedLane, Shape
 from server.engine.scheduler import Policy
+from server.engine.sequence import Call
 from server.errors import Draining, InferenceFailed, Overloaded
-from tests.server.engine.fakes import SHAPE, SummingBackend, answer, cost, policy, settle
+from tests.server.engine.fakes import SHAPE, Clock, SummingBackend, TickingBackend, answer, cost, policy, settle
 
 lengths = st.lists(st.integers(1, 60), min_size=1, max_size=40)
 KINDS = [ChunkedLane, PaddedLane]
@@ -176,23 +177,45 @@ def test_networks_that_see_padding_get_none(sizes, slots):
     asyncio.run(main())
 
 
-def test_a_long_sequence_does_not_hold_up_short_ones_and_does_not_starve():
-    async def main() -> None:
-        lane = make_lane(slots=2, chunk_steps=4)
-        order: list[str] = []
-        async with running(lane) as engine:
-            long = engine.submit(lane, [np.ones(400, np.int64)])
-            long.future.add_done_callback(lambda _: order.append("long"))
-            for index in range(200):
-                short = engine.submit(lane, [np.ones(4, np.int64)])
-                short.future.add_done_callback(lambda _: order.append("short"))
-                if index % 2:
-                    await asyncio.sleep(0)
-            await long.future
-        assert order.index("long") > 50
-        assert len(order) == 201
+def test_a_long_sequence_does_not_hold_up_short_ones_and_does_not_starve(monkeypatch):
+    """Three callers send one short sequence after another, so that two slots are never free and somebody always waits.
 
-    asyncio.run(main())
+    What time it is the backend says, by what its runs are predicted to cost, so everything here is exact.
+    """
+    clock, costs, chosen = Clock(), cost(2), policy(slots=2, chunk_steps=4)
+    backend = TickingBackend(clock, costs)
+    lane = ChunkedLane("sum/1", backend, SHAPE, costs, chosen)
+    longest_wait = 0
+
+    async def main() -> tuple[Call, list[int]]:
+        async with running(lane) as engine:
+
+            async def ask_again_and_again(call: Call) -> int:
+                """The number of answers while the long one is under way."""
+                nonlocal longest_wait
+                for answers in range(1000):
+                    asked = backend.steps
+                    await call.future
+                    longest_wait = max(longest_wait, backend.steps - asked)
+                    if long.done:
+                        return answers
+                    call = engine.submit(lane, [np.ones(4, np.int64)])
+                return 1000
+
+            first = [engine.submit(lane, [np.ones(4, np.int64)]) for _ in range(3)]
+            long = engine.submit(lane, [np.ones(400, np.int64)])
+            answers = await asyncio.gather(*(ask_again_and_again(call) for call in first))
+            await long.future
+            return long, answers
+
+    monkeypatch.setattr("server.engine.engine.time", clock)
+    long, answers = asyncio.run(main())
+    chunk = costs.seconds(2, 4)
+    overtaken = chosen.stretch * (costs.seconds_alone(400) - costs.seconds_alone(4))
+    assert max(answers) < 1000, "the long one starves"
+    assert long.started - long.arrived == pytest.approx(overtaken, abs=2 * chunk)
+    assert long.finished - long.started == pytest.approx(100 * chunk)
+    assert longest_wait <= 3 * 4, "a short one waits for more than three chunks"
 
 
 def test_the_queue_limit_refuses_by_name_and_takes_again_later():
