@@ -14,13 +14,17 @@ from starlette.responses import JSONResponse, RedirectResponse
 from models.bundle import BundleError
 from server import metrics, openapi
 from server.backend import DeviceUnavailable
+from server.errors import AddressNotFound, InternalError, MethodNotAllowed, ServiceError, body_of, status_of
 from server.predict import PredictEndpoint
 from server.registry import Model
 from server.request import Message, Receive, Scope, Send
-from server.service import Service
+from server.service import Service, logger
 from server.settings import Settings
 
 TITLE = "LSTM server"
+
+ADDRESSES = ["POST /predict", "GET /models", "GET /health/live", "GET /health/ready", "GET /metrics", "GET /docs"]
+"""For those who ask for others."""
 
 
 class Application:
@@ -33,17 +37,27 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.service.draining:
-            send = _last_answer(send)
+            # The client is to open another connection: this one's next request might cross with its end.
+            send = _adding(send, b"connection", b"close")
         if self.is_prediction(scope):
             await self.predict(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
-            await self._rest(scope, receive, send)
+            await self._answer(scope, receive, send)
 
     @staticmethod
     def is_prediction(scope: Scope) -> bool:
         return scope["type"] == "http" and scope["path"] == "/predict" and scope["method"] == "POST"
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What is no prediction. A defect is answered by FastAPI before it is raised here."""
+        request_id = self.service.request_ids.choose(dict(scope["headers"]))
+        scope["state"] = scope.get("state", {}) | {"request_id": request_id.decode()}
+        try:
+            await self._rest(scope, receive, _adding(send, b"x-request-id", request_id))
+        except Exception:
+            logger.exception("a defect", extra={"request_id": request_id.decode()})
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """The ASGI lifespan. What keeps the server from starting is told in one sentence, not in a traceback."""
@@ -63,15 +77,15 @@ def create_app(settings: Settings) -> Application:
     return Application(Service(settings))
 
 
-def _last_answer(send: Send) -> Send:
-    """Asks the client to open another connection: this one's next request might cross with its end."""
+def _adding(send: Send, name: bytes, value: bytes) -> Send:
+    """Sends an answer with one more header."""
 
-    async def send_and_close(message: Message) -> None:
+    async def send_with_it(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
+            message = {**message, "headers": [*message.get("headers", []), (name, value)]}
         await send(message)
 
-    return send_and_close
+    return send_with_it
 
 
 def make_rest(service: Service) -> FastAPI:
@@ -80,14 +94,15 @@ def make_rest(service: Service) -> FastAPI:
     app = FastAPIOffline(title=TITLE, version="1", openapi_url="/openapi.json")
     app.openapi = lambda: _document(app, service)  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
+    app.add_exception_handler(Exception, _defect)
 
     @app.get("/", include_in_schema=False)
     async def root() -> Response:
         return RedirectResponse("/docs")
 
-    @app.api_route("/predict", methods=["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+    @app.get("/predict", include_in_schema=False)
     async def not_predict() -> Response:
-        raise HTTPException(405, "send a POST request, with a JSON body", {"Allow": "POST"})
+        raise HTTPException(405)
 
     @app.get("/models", tags=["models"], summary="The models that are loaded")
     async def models() -> dict[str, list[dict[str, Any]]]:
@@ -140,12 +155,29 @@ def _document(app: FastAPI, service: Service) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, routes=app.routes, description=openapi.ABOUT)
     operation, schemas = openapi.operation(service)
     document["paths"] = {"/predict": {"post": operation}} | document["paths"]
+    openapi.add_request_id(document)
     document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
     return document
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:
-    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
-    details = {"field": None, "given": f"{request.method} {request.url.path}", "accepted": None}
-    body = {"error": {"code": code, "message": str(error.detail), **details}}
-    return Response(orjson.dumps(body), error.status_code, error.headers, "application/json")
+    """FastAPI's own refusals, in the shape of ours: no such address, or not by this method."""
+    given = f"{request.method} {request.url.path}"
+    if error.status_code != 405:
+        message = "there is nothing at this address; use one of the accepted ones"
+        return _refused(AddressNotFound(message, None, given, ADDRESSES))
+    if request.url.path == "/predict":
+        message, allowed = "send a POST request, with a JSON body", "POST"
+    else:
+        allowed = (error.headers or {}).get("Allow", "GET")
+        message = f"this address takes no {request.method}; send a GET request"
+    return _refused(MethodNotAllowed(message, None, given, allowed), {"Allow": allowed})
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    message = f"the server failed on this request; its log says why, under {request.state.request_id}"
+    return _refused(InternalError(message))
+
+
+def _refused(error: ServiceError, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(body_of(error)), status_of(error)[0], headers, "application/json")

@@ -5,6 +5,8 @@ ServiceError
 │   └── UnsupportedMedia    the body is not said to be JSON
 ├── BodyTooLarge            more bytes than the limit
 ├── BodyTimeout             the body did not arrive in time
+├── AddressNotFound         nothing is at this address
+├── MethodNotAllowed        something is, but not for this method
 ├── ModelNotFound           no such model or version
 ├── Overloaded              the queue is full
 │   └── Draining            the server is about to stop
@@ -41,6 +43,12 @@ class BodyTooLarge(ServiceError): ...
 class BodyTimeout(ServiceError): ...
 
 
+class AddressNotFound(ServiceError): ...
+
+
+class MethodNotAllowed(ServiceError): ...
+
+
 class ModelNotFound(ServiceError): ...
 
 
@@ -64,6 +72,8 @@ STATUS: dict[type[ServiceError], tuple[HTTPStatus, str]] = {
     UnsupportedMedia: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
     BodyTooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large"),
     BodyTimeout: (HTTPStatus.REQUEST_TIMEOUT, "body_timeout"),
+    AddressNotFound: (HTTPStatus.NOT_FOUND, "not_found"),
+    MethodNotAllowed: (HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed"),
     ModelNotFound: (HTTPStatus.NOT_FOUND, "model_not_found"),
     Overloaded: (HTTPStatus.SERVICE_UNAVAILABLE, "overloaded"),
     Draining: (HTTPStatus.SERVICE_UNAVAILABLE, "draining"),

@@ -21,7 +21,12 @@ from server.request import PredictRequest
 from server.service import Service
 from server.tasks.shapes import EXAMPLES, SHAPES
 
-ABOUT = "Recurrent networks in ONNX Runtime, in continuous batches."
+ABOUT = """
+Recurrent networks in ONNX Runtime, in continuous batches.
+
+Every answer has the header `X-Request-ID`: the caller's own, if it sent 1 to 128 visible ASCII characters, or one that
+is made up. Every error has the shape of `Error`, also those of an unknown address (404) or another method (405).
+"""
 
 DESCRIPTION = """
 Runs one input, or a list of them, through a model.
@@ -57,6 +62,11 @@ REQUEST_ID = {
     "schema": {"type": "string", "maxLength": 128},
     "description": "Comes back with the answer, and stands in the log. Made up if it is left out.",
 }
+ANSWERED_ID = {
+    "required": True,
+    "schema": {"type": "string", "maxLength": 128},
+    "description": "The request's own, or one that is made up.",
+}
 
 
 def operation(service: Service, template: str = "#/components/schemas/{name}") -> tuple[dict[str, Any], dict[str, Any]]:
@@ -86,6 +96,14 @@ def operation(service: Service, template: str = "#/components/schemas/{name}") -
             **refusals,
         },
     }, schemas
+
+
+def add_request_id(document: dict[str, Any]) -> None:
+    """Every answer has the header."""
+    for path in document["paths"].values():
+        for described in path.values():
+            for answer in described["responses"].values():
+                answer["headers"] = {"X-Request-ID": ANSWERED_ID}
 
 
 def _failed(kind: type[ServiceError], text: str, template: str) -> dict[str, Any]:

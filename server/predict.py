@@ -4,10 +4,7 @@ A plain ASGI callable: a web framework's routing and validation would cost as mu
 """
 
 import asyncio
-import itertools
 import logging
-import re
-import secrets
 import time
 from typing import Any
 
@@ -50,7 +47,6 @@ Reply = tuple[int, bytes, tuple[bytes, bytes]]
 """Status, body, and one header of its own."""
 
 LONGEST_TIMEOUT_MS = 24 * 3600 * 1000.0
-REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
 class PredictEndpoint:
@@ -58,8 +54,7 @@ class PredictEndpoint:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._prefix = secrets.token_hex(4)
-        self._numbers = itertools.count(1)
+        self._request_id = service.request_ids.choose
         self._watches = Watches()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -192,9 +187,3 @@ class PredictEndpoint:
             raise
         finally:
             self._watches.stop(watch)
-
-    def _request_id(self, headers: dict[bytes, bytes]) -> bytes:
-        given = headers.get(b"x-request-id")
-        if given is not None and REQUEST_ID.fullmatch(given):
-            return given
-        return b"%s-%x" % (self._prefix.encode(), next(self._numbers))

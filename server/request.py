@@ -1,6 +1,8 @@
 """From the headers and bytes of a request to a `PredictRequest`, or to an error that says what is wrong where."""
 
+import itertools
 import re
+import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -13,6 +15,23 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+
+REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+
+
+class RequestIds:
+    """The caller's own X-Request-ID if it is a valid one, else one that no other request has."""
+
+    def __init__(self) -> None:
+        self._prefix = secrets.token_hex(4).encode()
+        self._numbers = itertools.count(1)
+
+    def choose(self, headers: dict[bytes, bytes]) -> bytes:
+        given = headers.get(b"x-request-id")
+        if given is not None and REQUEST_ID.fullmatch(given):
+            return given
+        return b"%s-%x" % (self._prefix, next(self._numbers))
 
 
 class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ from server import metrics
 from server.backend import choose_device
 from server.engine.engine import Engine
 from server.registry import Model, Registry, load_all
+from server.request import RequestIds
 from server.settings import Settings
 
 logger = logging.getLogger("server")
@@ -22,6 +23,7 @@ class Service:
     engines: dict[bool, Engine] = field(default_factory=dict)
     """One engine whose steps run on the event loop (True), one whose steps run in a thread (False)."""
     observer: metrics.Observer = field(default_factory=metrics.Observer)
+    request_ids: RequestIds = field(default_factory=RequestIds)
     draining: bool = False
 
     async def start(self) -> None:

@@ -1,6 +1,7 @@
 """Everything beside `POST /predict`."""
 
 import re
+import shutil
 import time
 
 import httpx
@@ -8,6 +9,7 @@ import jsonschema
 import pytest
 
 from tests.processes import serving
+from tests.server.test_predict import check_error
 
 
 def test_the_root_leads_to_the_documentation(client):
@@ -62,10 +64,93 @@ def test_health(client):
     assert client.get("/health/ready").json() == {"status": "ready"}
 
 
-def test_an_unknown_address_is_an_error_of_the_same_shape(client):
-    answer = client.get("/nope")
-    assert answer.status_code == 404
-    assert answer.json()["error"]["code"] == "not_found"
+def listed(document: dict) -> set[str]:
+    """The addresses of the documentation, as errors name them, and the documentation's own."""
+    found = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
+    return found | {"GET /docs"}
+
+
+@pytest.mark.parametrize("path", ["/nope", "/models/nope", "/static-offline-docs/nope.js"])
+def test_an_unknown_address_is_told_those_that_there_are(client, path):
+    document = client.get("/openapi.json").json()
+    answer = client.get(path)
+    error = check_error(answer, 404)
+    check(document, "Error", answer.json())
+    assert error["code"] == "not_found"
+    assert error["given"] == f"GET {path}"
+    assert set(error["accepted"]) == listed(document)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        *((method, "/predict", "POST") for method in ("GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE")),
+        ("POST", "/models", "GET"),
+        ("DELETE", "/health/ready", "GET"),
+    ],
+)
+def test_another_method_is_told_which_one_to_use(client, method, path, allowed):
+    answer = client.request(method, path)
+    error = check_error(answer, 405)
+    assert error["code"] == "method_not_allowed"
+    assert f"send a {allowed} request" in error["message"]
+    assert answer.headers["allow"] == error["accepted"] == allowed
+
+
+ANSWERS = {
+    "a page": ("GET", "/docs", 200),
+    "a part of a page": ("GET", "/static-offline-docs/swagger-ui.css", 200),
+    "a redirection": ("GET", "/", 307),
+    "JSON": ("GET", "/models", 200),
+    "health": ("GET", "/health/live", 200),
+    "metrics": ("GET", "/metrics", 200),
+    "only a head": ("HEAD", "/openapi.json", 200),
+    "an unknown address": ("GET", "/nope", 404),
+    "another method": ("GET", "/predict", 405),
+    "an error of the request": ("POST", "/predict", 415),
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_every_answer_has_a_request_id(client, case):
+    method, path, status = ANSWERS[case]
+    for sent, back in ((b"mine-1", True), (b"~" * 128, True), (b"a b\tc", False), (b"x" * 129, False), (b"", False)):
+        answer = client.request(method, path, headers={"x-request-id": sent})
+        assert answer.status_code == status
+        (found,) = answer.headers.get_list("x-request-id")
+        assert (found.encode() == sent) == back
+        assert re.fullmatch(r"[!-~]{1,128}", found)
+    made_up = {client.request(method, path).headers["x-request-id"] for _ in range(3)}
+    assert len(made_up) == 3
+
+
+def test_the_documentation_says_that_every_answer_has_a_request_id(client):
+    document = client.get("/openapi.json").json()
+    answers = [
+        answer
+        for path in document["paths"].values()
+        for operation in path.values()
+        for answer in operation["responses"].values()
+    ]
+    assert len(answers) > 10
+    for answer in answers:
+        assert answer["headers"]["X-Request-ID"]["required"]
+
+
+def test_a_defect_beside_predictions_is_logged_under_its_id(tmp_path):
+    with serving(environment={"TMPDIR": str(tmp_path)}) as server:
+        for folder in tmp_path.iterdir():
+            shutil.rmtree(folder)  # where the metrics are
+        answer = httpx.get(f"{server.url}/metrics", headers={"x-request-id": "why-1"})
+        assert httpx.get(f"{server.url}/health/live").status_code == 200
+        error = check_error(answer, 500)
+        assert error["code"] == "internal_error"
+        assert "why-1" in error["message"]
+        assert answer.headers["x-request-id"] == "why-1"
+        while not server.logged("a defect"):
+            time.sleep(0.01)
+        (line,) = server.logged("a defect")
+        assert line["request_id"] == "why-1"
 
 
 def test_metrics_are_counted_over_all_workers():

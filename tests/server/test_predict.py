@@ -253,13 +253,6 @@ def raw(url: str, request: bytes) -> bytes:
         return connection.recv(65536)
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_another_method_is_told_which_one_to_use(client, method):
-    answer = client.request(method, "/predict")
-    check_error(answer, 405)
-    assert answer.headers["allow"] == "POST"
-
-
 def test_a_compressed_body_is_refused_by_name(client):
     answer = client.post("/predict", content=b"x", headers={**JSON, "content-encoding": "gzip"})
     assert check_error(answer, 415)["field"] == "Content-Encoding"
