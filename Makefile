@@ -32,8 +32,9 @@ check: dev
 	$(DEV) -m mypy
 	.venv/bin/lint-imports
 
+# In the order of the folders, since the exporter's tests are the long ones; pytest-xdist would begin with the many.
 test: check
-	OMP_NUM_THREADS=1 $(DEV) -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(DEV) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 loadtest: dev
 	$(DEV) -m loadtests

@@ -9,9 +9,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
-
-import httpx
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parent.parent
 
@@ -47,14 +47,21 @@ class ServerProcess:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError(f"the server ended with {self.process.returncode}: {''.join(self.raw)}")
-            if self.logged("listening"):
-                try:
-                    if httpx.get(f"{self.url}/health/ready").status_code == 200:
-                        return
-                except httpx.TransportError:
-                    pass
+            if self.logged("listening") and self._ready():
+                return
             time.sleep(0.05)
         raise AssertionError(f"not ready after {seconds} s: {''.join(self.raw)}")
+
+    def _ready(self) -> bool:
+        place = urlsplit(self.url)
+        connection = HTTPConnection(place.hostname or "", place.port, timeout=30)
+        try:
+            connection.request("GET", "/health/ready")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)

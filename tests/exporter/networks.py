@@ -14,6 +14,7 @@ from exporter import graph
 from exporter.quantize import quantized
 from exporter.recurrent import exportable, pinned_columns
 from exporter.verify import Subject
+from tests.exporter.once import once
 from training.networks.recurrent import Cell, Recurrent, TokenRecurrent
 from training.networks.step import StateSlice, StepNetwork, WholeNetwork
 
@@ -164,7 +165,8 @@ def prepared(name: str, pinned: bool, int8: bool = False) -> Prepared:
         model, initial, columns = quantized(before.model), before.subject.initial_state, before.subject.pinned
     else:
         stand_in = exportable(network, pinned)
-        model, chunkable = graph.to_onnx(stand_in, rows[0]), isinstance(stand_in, StepNetwork)
+        model = once(f"{name}, {pinned}", lambda: graph.to_onnx(stand_in, rows[0]))
+        chunkable = isinstance(stand_in, StepNetwork)
         columns = pinned_columns(stand_in) if chunkable else ()
         initial = stand_in.initial_state(1)[0].numpy() if chunkable else np.zeros(0, np.float32)
     subject = Subject(

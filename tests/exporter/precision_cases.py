@@ -15,6 +15,7 @@ from exporter.source import AnyNetwork
 from exporter.verify import Subject
 from models.manifest import Precision
 from tests.exporter.networks import TextNetwork, strong
+from tests.exporter.once import once
 from training.networks.gallery.attention import LSTMWithAttention
 from training.networks.gallery.bidirectional import BidirectionalClassifier, BidirectionalNet
 from training.networks.gallery.convolution import CNN_LSTM
@@ -79,7 +80,7 @@ def case(name: str) -> Case:
     rows = rows_for("text" in name, first_chunk)
     pinned = name in PINNED
     stand_in = exportable(network, pinned)
-    models = variants(graph.to_onnx(stand_in, max(rows, key=len)), pinned)
+    models = variants(once(f"case {name}", lambda: graph.to_onnx(stand_in, max(rows, key=len))), pinned)
     state, columns = np.zeros(0, np.float32), ()
     if isinstance(stand_in, StepNetwork):
         state, columns = stand_in.initial_state(1)[0].numpy(), pinned_columns(stand_in)

@@ -3,6 +3,7 @@
 from functools import cache
 
 import numpy as np
+import onnx
 import pytest
 
 from exporter import graph
@@ -24,12 +25,15 @@ PARTS: dict[str, tuple[StepNetwork, np.ndarray]] = {
 
 
 @cache
-def sessions(part: str) -> dict[Precision, StepSession]:
+def models(part: str) -> dict[Precision, onnx.ModelProto]:
     network, example = PARTS[part]
-    stand_in = exportable(network, pinned=True)
-    models = variants(graph.to_onnx(stand_in, example), pinned=True)
-    initial = stand_in.initial_state(1)[0].numpy()
-    runnable = {precision: model for precision, model in models.items() if precision != "fp16"}
+    return variants(graph.to_onnx(exportable(network, pinned=True), example), pinned=True)
+
+
+@cache
+def sessions(part: str) -> dict[Precision, StepSession]:
+    initial = exportable(PARTS[part][0], pinned=True).initial_state(1)[0].numpy()
+    runnable = {precision: model for precision, model in models(part).items() if precision != "fp16"}
     return {precision: StepSession(model.SerializeToString(), initial) for precision, model in runnable.items()}
 
 
@@ -47,9 +51,7 @@ def test_a_decoder_goes_on_where_the_encoder_stopped(precision: Precision, row: 
 
 
 def test_the_weights_of_the_decoder_are_stored_once() -> None:
-    stand_in = exportable(NETWORK, pinned=True)
-    model = variants(graph.to_onnx(stand_in, ROWS[0]), pinned=True)["int8"]
-    nodes = [node for node in model.graph.node if node.op_type == "DynamicQuantizeLSTM"]
+    nodes = [node for node in models("both")["int8"].graph.node if node.op_type == "DynamicQuantizeLSTM"]
     assert len(nodes) == 1 + NETWORK.horizon
     assert len({node.input[1] for node in nodes}) == 2
 

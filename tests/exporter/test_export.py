@@ -4,7 +4,7 @@ import dataclasses
 import io
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,15 @@ import torch
 from sentencepiece import SentencePieceTrainer
 
 from exporter import __main__ as command
-from exporter import verify
+from exporter import page, verify
+from exporter.build import build
 from exporter.check import check_gate
 from exporter.errors import CheckFailed
 from exporter.export import export
-from exporter.sessions import alone
-from exporter.source import of_checkpoint
+from exporter.options import Options
+from exporter.report import Built
+from exporter.sessions import Rows, alone
+from exporter.source import Source, of_checkpoint
 from exporter.verify import Subject
 from models import bundle
 from models.bundle import Bundle, BundleError
@@ -113,6 +116,21 @@ def prices(split: Split) -> Evaluation:
 
 
 CASES: dict[str, Callable[[Split], Evaluation]] = {"text": texts, "series": prices}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def graphs_made_once() -> Iterator[None]:
+    """There is one network of each task here."""
+    done: dict[str, Built] = {}
+
+    def build_once(source: Source, rows: Rows, options: Options) -> Built:
+        if source.task not in done:
+            done[source.task] = build(source, rows, options)
+        return done[source.task]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("exporter.export.build", build_once)
+        yield
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -257,6 +275,7 @@ def test_the_command_publishes_and_says_where(
         evaluation = staticmethod(lambda trained, split: prices(split))
 
     monkeypatch.setattr(recipes, "load", lambda name: Recipe)
+    monkeypatch.setattr(page, "write", lambda done, manifest, folder: manifest)  # it has tests of its own
     command.main([str(series.folder), "--out", str(tmp_path / "prices" / "2")])
     assert bundle.read(tmp_path / "prices" / "2").manifest.version == 2
     assert "The bundle is in" in capsys.readouterr().out

@@ -33,6 +33,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict], str]:
     path, lines = tmp_path_factory.mktemp("gallery") / "table.json", []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gallery.tqdm, "write", lines.append)
+        patch.setattr(gallery, "ROWS", 16)
         gallery.run(options("--only", *CHOSEN, "--json", str(path)))
     assert [file.name for file in path.parent.iterdir()] == ["table.json"]
     return json.loads(path.read_text()), "\n".join(lines)

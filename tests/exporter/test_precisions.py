@@ -54,10 +54,10 @@ def test_what_is_missing_has_a_reason() -> None:
 
 
 def test_the_fp32_graph_is_left_alone() -> None:
-    one = prepared("text", True)
-    before = one.model.SerializeToString()
-    variants(one.model, True)
-    assert one.model.SerializeToString() == before
+    model = case("text").models["fp32"]
+    before = model.SerializeToString()
+    variants(model, True)
+    assert model.SerializeToString() == before
 
 
 @pytest.mark.parametrize("name", PINNED)

@@ -1,13 +1,13 @@
 """Any network becomes a bundle: whole, per step, without padding, with labelled rows or without."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from exporter import check
+from exporter import check, page
 from exporter.build import NOT_CHUNKABLE, example
 from exporter.check import check_parity, with_gate
 from exporter.errors import CheckFailed, ExportError
@@ -52,6 +52,13 @@ def labelled(metric: Callable[[np.ndarray], float]) -> Callable[[Split], Evaluat
         return Evaluation(rows, lambda outputs: {"error": metric(outputs)}, Gate("error", False, 0.01))
 
     return evaluate
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_page() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "write", lambda done, manifest, folder: manifest)  # it has tests of its own
+        yield
 
 
 @pytest.fixture(scope="module")

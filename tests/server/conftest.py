@@ -20,7 +20,7 @@ def zoo_server(zoo_folder: Path) -> Iterator[ServerProcess]:
         yield process
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def visitor(zoo_server: ServerProcess) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=zoo_server.url, timeout=30) as client:
         yield client

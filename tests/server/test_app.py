@@ -154,14 +154,15 @@ def test_a_defect_beside_predictions_is_logged_under_its_id(tmp_path):
 
 
 def test_metrics_are_counted_over_all_workers():
-    with serving("--workers", "2") as server:
-        for _ in range(40):  # a new connection each, so that both workers get some
-            assert httpx.post(f"{server.url}/predict", json={"inputs": ["good", "bad"]}).status_code == 200
-        httpx.post(f"{server.url}/predict", json={"inputs": 3})
+    apart = {"connection": "close"}  # a new connection each, so that both workers get some
+    with serving("--workers", "2") as server, httpx.Client(base_url=server.url, headers=apart, timeout=30) as client:
+        for _ in range(40):
+            assert client.post("/predict", json={"inputs": ["good", "bad"]}).status_code == 200
+        client.post("/predict", json={"inputs": 3})
         everything = 'lstm_requests_total{model="sentiment/1",outcome="ok"} 40.0'
-        while everything not in httpx.get(f"{server.url}/metrics").text:
+        while everything not in client.get("/metrics").text:
             time.sleep(0.05)  # a worker writes its metrics a little later
-        scrapes = [httpx.get(f"{server.url}/metrics").text for _ in range(8)]
+        scrapes = [client.get("/metrics").text for _ in range(8)]
     for scrape in scrapes:
         assert value(scrape, "lstm_requests_total", model="sentiment/1", outcome="ok") == 40
         assert value(scrape, "lstm_requests_total", model="", outcome="invalid_request") == 1

@@ -12,7 +12,9 @@ import pytest
 
 from exporter import sign
 from models import integrity
-from models.bundle import sha256
+from models.bundle import BundleError, sha256
+from server.registry import load_all
+from server.settings import Settings
 from server.supervisor import STARTUP_FAILED
 from tests.models.networks import external_model
 from tests.processes import ROOT, serving
@@ -26,17 +28,14 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(ROOT / "models" / "forecast-stock" / "1", tmp_path / "models" / "forecast-stock" / "1"))
 
 
-def said(folder: Path, *flags: str) -> str:
-    """The one error that a server logs which does not start with the models of this bundle's folder."""
-    command = [sys.executable, "-m", "server", "--port", "0", "--models", str(folder.parent.parent), *flags]
-    result = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=60, check=False)
-    assert result.returncode == STARTUP_FAILED
-    assert "Traceback" not in result.stderr
-    lines = [json.loads(line) for line in result.stderr.splitlines()]
-    messages = [line["message"] for line in lines if line["level"] == "error"]
-    assert "\n" not in messages[0]
-    assert messages[0].startswith(str(folder)) or flags
-    return messages[0]
+def said(folder: Path, **chosen: object) -> str:
+    """Why nothing is loaded from this bundle's folder of models, in one sentence."""
+    with pytest.raises(BundleError) as refused:
+        load_all(Settings(models=folder.parent.parent, **chosen), "cpu")
+    message = str(refused.value)
+    assert "\n" not in message
+    assert message.startswith(str(folder)) or chosen
+    return message
 
 
 def edited(folder: Path, **changes: object) -> dict:
@@ -94,12 +93,22 @@ def test_a_damaged_bundle_is_refused(folder: Path, damage: str) -> None:
     assert reason in said(folder)
 
 
+def test_a_refusal_ends_the_program_with_one_error(folder: Path) -> None:
+    change_a_byte(folder)
+    command = [sys.executable, "-m", "server", "--port", "0", "--models", str(folder.parent.parent)]
+    result = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == STARTUP_FAILED
+    assert "Traceback" not in result.stderr
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert next(line["message"] for line in lines if line["level"] == "error") == said(folder)
+
+
 def test_with_trusted_keys_only_signed_bundles_are_served(folder: Path, tmp_path: Path) -> None:
     ours, theirs = (sign.new_key(tmp_path / f"{name}.pem") for name in ("ours", "theirs"))
-    assert "not signed" in said(folder, "--trusted-keys", str(ours))
+    assert "not signed" in said(folder, trusted_keys=ours)
     sign.sign(folder, tmp_path / "theirs.pem")
-    assert "no trusted key made this signature" in said(folder, "--trusted-keys", str(ours))
-    assert "there is no file *.pem" in said(folder, "--trusted-keys", str(folder))
+    assert "no trusted key made this signature" in said(folder, trusted_keys=ours)
+    assert "there is no file *.pem" in said(folder, trusted_keys=folder)
     (folder / "notes.txt").write_text("a file that nobody listed is never opened, so it does no harm")
     with serving("--models", str(folder.parent.parent), environment={"LSTM_TRUSTED_KEYS": str(theirs)}) as server:
         assert len(server.logged("loaded")) == 1

@@ -93,7 +93,7 @@ def test_a_second_signal_stops_without_waiting():
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("milliseconds", [0, 20, 50, 100, 300])
+@pytest.mark.parametrize("milliseconds", [0, 50, 300])
 def test_sigterm_during_start_up_ends_it_with_0(workers, milliseconds):
     server = ServerProcess("--workers", workers, "--drain-seconds", "0")
     try:
@@ -114,8 +114,9 @@ def test_a_worker_that_dies_gets_a_successor():
         os.kill(victim, signal.SIGKILL)
         wait_for_started(server, 3)
         assert server.logged("a worker died, another takes its place")[0]["pid"] == victim
-        for _ in range(10):
-            assert httpx.post(f"{server.url}/predict", json={"inputs": "good"}).status_code == 200
+        with httpx.Client(base_url=server.url, headers={"connection": "close"}, timeout=30) as client:
+            for _ in range(10):
+                assert client.post("/predict", json={"inputs": "good"}).status_code == 200
 
 
 def wait_for_started(server: ServerProcess, workers: int) -> None:

@@ -38,15 +38,19 @@ def connect(server: ServerProcess, count: int) -> list[socket.socket]:
     return made
 
 
-@pytest.fixture
+def workers_of(server: ServerProcess) -> list[int]:
+    children = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=True)
+    return [int(pid) for pid in children.stdout.split()]
+
+
+@pytest.fixture(scope="module")
 def pair():
     """(server with two workers, a function that tells how many connections each has)."""
     with serving("--workers", "2") as server:
         while len(server.logged("Application startup complete.")) < 2:
             time.sleep(0.05)
         port = urlsplit(server.url).port
-        children = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=True)
-        pids = [int(pid) for pid in children.stdout.split()]
+        pids = workers_of(server)
 
         def connections() -> list[int]:
             return sorted(connections_of(pid, port) for pid in pids)
@@ -68,6 +72,7 @@ def wait_until(connections: Callable[[], list[int]], expected: list[int]) -> Non
 
 def test_connections_are_dealt_out_evenly(pair):
     server, connections = pair
+    wait_until(connections, [0, 0])
     made = connect(server, 20)
     assert connections() == [10, 10]
     made += connect(server, 3)
@@ -78,6 +83,7 @@ def test_connections_are_dealt_out_evenly(pair):
 
 def test_a_worker_whose_connections_closed_gets_the_next_ones(pair):
     server, connections = pair
+    wait_until(connections, [0, 0])
     made = connect(server, 12)
     for connection in made[::2]:  # dealt out in turn, so these are all of one worker
         connection.close()
@@ -88,10 +94,9 @@ def test_a_worker_whose_connections_closed_gets_the_next_ones(pair):
         connection.close()
 
 
-def test_workers_whose_parent_is_killed_end_too(pair):
-    server, _ = pair
-    children = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=True)
-    entries = [Path(f"/proc/{pid}") for pid in children.stdout.split()]
-    server.process.kill()
-    while any(entry.exists() for entry in entries):
-        time.sleep(0.1)
+def test_workers_whose_parent_is_killed_end_too():
+    with serving("--workers", "2") as server:
+        entries = [Path(f"/proc/{pid}") for pid in workers_of(server)]
+        server.process.kill()
+        while any(entry.exists() for entry in entries):
+            time.sleep(0.1)

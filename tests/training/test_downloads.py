@@ -51,7 +51,7 @@ def files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Files]:
     monkeypatch.setenv(downloads.CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(downloads._stream.retry, "wait", tenacity.wait_none())
     with Files() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}/thing-1.0.tar.gz"
         monkeypatch.setattr(package_index, "find_file", lambda *_: address)
         yield server

@@ -28,6 +28,12 @@ BOUNDED = {
 QUICK = Options(precisions=("int8",))
 
 
+@pytest.fixture(autouse=True)
+def tried_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source tries its fp32 graph itself; the same is done here, and with int8."""
+    monkeypatch.setattr(trial, "_problem_in_onnx", lambda *_: None)
+
+
 def built(source: Source) -> Built:
     wanted = QUICK if source.without_int8 is None else Options(precisions=("fp32",))
     return build(source, source.examples(ROWS), wanted)
@@ -53,9 +59,8 @@ def built(source: Source) -> Built:
         "middle step",
     ],
 )
-def test_a_graph_gives_the_modules_own_answers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parity and exactness of fp32 are checked inside; int8, where there is one, must be exact and close."""
-    monkeypatch.setattr(trial, "_problem_in_onnx", lambda *_: None)  # which does the same, without int8
+def test_a_graph_gives_the_modules_own_answers(name: str) -> None:
+    """In every precision that is built: fp32 must be as good as equal and int8 close, and both must be exact."""
     source = foreign_source(foreign(name, **BOUNDED.get(name, {})), Options())
     graphs = built(source)
     rows = source.examples(ROWS)

@@ -51,6 +51,11 @@ def labelled(split: Split) -> Evaluation:
     return Evaluation(rows, lambda outputs: {"error": float(errors(outputs).mean())}, gate, targets, None, errors)
 
 
+@pytest.fixture(autouse=True)
+def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporter.export.GENERATED_ROWS", 32)
+
+
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bundle]:
     done: dict[tuple[str, bool], Bundle] = {}
