@@ -126,7 +126,7 @@ def _export_checkpoint(options: argparse.Namespace, strictness: Any) -> Any:
     from exporter.source import of_checkpoint
     from training import checkpoint as checkpoints
     from training import recipes
-    from training.downloads import CorpusUnavailable
+    from training.corpora.downloads import CorpusUnavailable
 
     try:
         trained = checkpoints.load(Path(options.source))

@@ -4,7 +4,8 @@ import argparse
 import math
 from pathlib import Path
 
-from training import corpora, downloads, hyperparameters, recipes
+from training import hyperparameters, recipes
+from training.corpora import catalogue, downloads
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser().parse_args(arguments)
     try:
         if options.verb == "data":
-            corpora.fetch_all()
+            catalogue.fetch_all()
             print(f"All corpora are in {downloads.cache_folder()}")
         elif options.verb == "search":
             _search(options)

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from training import sentiment_data, series_data
-from training.sentiment_data import Language, Row
+from training.forecast.series import hourly_series, stock_series
+from training.sentiment.data import Language, Row, parts
 
 SAMPLE = Path(__file__).parent.parent / "loadtests" / "sample.jsonl"
 SEED = 20
 TEXTS_A_LANGUAGE = 160
 MEDIAN_TOKENS, SPREAD, MOST_TOKENS = 28, 0.9, 400
-SERIES = {"hourly": (series_data.hourly_series, ("electricity",), (168, 336), 32)}
-SERIES["stock"] = (series_data.stock_series, ("AAPL 2013-2023", "AMZN 2013-2023", "NVDA 2013-2023"), (60, 250), 32)
+SERIES = {"hourly": (hourly_series, ("electricity",), (168, 336), 32)}
+SERIES["stock"] = (stock_series, ("AAPL 2013-2023", "AMZN 2013-2023", "NVDA 2013-2023"), (60, 250), 32)
 
 TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+|[^\w\s]")
 
@@ -35,7 +35,7 @@ def entries() -> Iterator[dict]:
 
 def texts(language: Language, generator: np.random.Generator) -> Iterator[dict]:
     """Texts whose numbers of words and characters are log-normal, as those of real traffic are."""
-    rows = [row for row in sentiment_data.parts()["test"] if row.language == language]
+    rows = [row for row in parts()["test"] if row.language == language]
     rows = [rows[index] for index in generator.permutation(len(rows))]
     targets = np.exp(generator.normal(np.log(MEDIAN_TOKENS), SPREAD, TEXTS_A_LANGUAGE)).clip(1, MOST_TOKENS)
     for target in targets.round().astype(int):

@@ -20,10 +20,14 @@ from exporter.precisions import variants
 from exporter.recurrent import exportable, pinned_columns, why_not_pinnable
 from exporter.sessions import by_length, together
 from exporter.verify import Subject, invariance
-from training import corpora, downloads, loop, sentiment_data, series_data
+from training import loop
+from training.corpora.catalogue import CORPORA
+from training.corpora.downloads import cached
 from training.evaluation import pad, predict
+from training.forecast.series import hourly_series, stock_series
 from training.networks import gallery
 from training.networks.step import StepNetwork
+from training.sentiment import data
 
 SCHEDULE = loop.Schedule(epochs=3, steps_per_epoch=50, learning_rate=1e-2, averaging=0.9)
 BATCH = 32
@@ -71,7 +75,7 @@ def windows(values: np.ndarray, steps: int, start: int, stop: int) -> Split:
 
 def closing_prices() -> Task:
     """60 days of closes, scaled by the training years -> the next close. The guess is the mean of those years."""
-    series = next(one for one in series_data.stock_series() if one.name == "MSFT 2000-2013")
+    series = next(one for one in stock_series() if one.name == "MSFT 2000-2013")
     cut = int(0.8 * len(series.values))
     low, high = series.values[:cut].min(), series.values[:cut].max()
     scaled = (series.values - low) / (high - low)
@@ -82,7 +86,7 @@ def closing_prices() -> Task:
 
 def electricity() -> Task:
     """48 hours of a load, standardised by the training rows -> the next hour. The guess is the last hour."""
-    series = next(one for one in series_data.hourly_series() if one.name == "electricity")
+    series = next(one for one in hourly_series() if one.name == "electricity")
     known = series.values[: series.validation_start]
     scaled = (series.values - known.mean()) / known.std()
     validation = windows(scaled, 48, series.validation_start, series.validation_start + 1500)
@@ -95,15 +99,12 @@ def electricity() -> Task:
 
 def opinions() -> Task:
     """English words -> positive or negative. The guess is the more frequent class."""
-    parts = {
-        part: [row for row in rows if row.language == "en" and row.scored]
-        for part, rows in sentiment_data.parts().items()
-    }
+    parts = {part: [row for row in rows if row.language == "en" and row.scored] for part, rows in data.parts().items()}
     words = {part: [re.findall(r"[a-z']+", row.text.lower())[:40] for row in rows] for part, rows in parts.items()}
     common = Counter(word for row in words["train"] for word in row).most_common(WORDS - 1)
     ids = {word: number for number, (word, _) in enumerate(common, UNKNOWN + 1)}
 
-    def split(part: sentiment_data.Part) -> Split:
+    def split(part: data.Part) -> Split:
         kept = [(row, known) for row, known in zip(parts[part], words[part], strict=True) if known]
         rows = [np.array([ids.get(word, UNKNOWN) for word in known]) for _, known in kept]
         return Split(rows, np.array([row.label for row, _ in kept]))
@@ -150,7 +151,7 @@ def train(network: StepNetwork, task: Task) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_trained_for_seconds_it_beats_a_guess_in_every_precision(name: str) -> None:
     build, prepare, sources = CASES[name]
-    missing = [source for source in sources if downloads.cached(corpora.CORPORA[source].file) is None]
+    missing = [source for source in sources if cached(CORPORA[source].file) is None]
     if missing and "CI" not in os.environ:
         pytest.skip(f"{missing[0]} has not been fetched; `python -m training data` does it")
     assert not missing, "python -m training data"

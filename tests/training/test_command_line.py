@@ -6,8 +6,9 @@ from typing import ClassVar, Self
 import pytest
 
 from training import __main__ as command_line
-from training import corpora, downloads, hyperparameters, recipes
-from training.downloads import CorpusUnavailable
+from training import hyperparameters, recipes
+from training.corpora import catalogue, downloads
+from training.corpora.downloads import CorpusUnavailable
 from training.hyperparameters import Real, Whole
 
 
@@ -98,7 +99,7 @@ def test_data_says_where_the_corpora_are(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv(downloads.CACHE_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(corpora, "fetch_all", lambda: None)
+    monkeypatch.setattr(catalogue, "fetch_all", lambda: None)
     command_line.main(["data"])
     assert str(tmp_path) in capsys.readouterr().out
 
@@ -107,6 +108,6 @@ def test_a_missing_corpus_ends_in_one_sentence(monkeypatch: pytest.MonkeyPatch) 
     def fail() -> None:
         raise CorpusUnavailable("no network")
 
-    monkeypatch.setattr(corpora, "fetch_all", fail)
+    monkeypatch.setattr(catalogue, "fetch_all", fail)
     with pytest.raises(SystemExit, match=r"^error: no network$"):
         command_line.main(["data"])

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from training import checkpoint, loop
 from training.checkpoint import Checkpoint, Description, Limits, NetworkSpec
 from training.evaluation import Evaluation, Split
-from training.forecast_baselines import hourly_baselines
-from training.forecast_evaluation import (
+from training.forecast.baselines import hourly_baselines
+from training.forecast.evaluation import (
     Calibration,
     Figures,
     Sample,
@@ -23,12 +23,12 @@ from training.forecast_evaluation import (
     sampled_evaluation,
     widening,
 )
+from training.forecast.linear_experts import linear_expert
+from training.forecast.series import Series, hourly_series, seen
+from training.forecast.windows import Augmentation, Windows, WindowSampler
 from training.hyperparameters import Choice, Real, Rehearsal, Space, Whole
-from training.linear_experts import linear_expert
 from training.metrics import forecast as metrics
 from training.networks.forecast import CONTEXT, DAY, DAYS, QUANTILES, WEEK, ForecastNetwork
-from training.series_data import Series, hourly_series, seen
-from training.windows import Augmentation, Windows, WindowSampler
 
 HORIZON = 48
 REPORTED_HORIZON = 24

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from training import checkpoint, loop
 from training.checkpoint import Checkpoint, Description, Limits, NetworkSpec
 from training.evaluation import Evaluation, Split
-from training.forecast_baselines import VolatilityInterval
-from training.forecast_evaluation import (
+from training.forecast.baselines import VolatilityInterval
+from training.forecast.evaluation import (
     Calibration,
     Figures,
     Sample,
@@ -22,11 +22,11 @@ from training.forecast_evaluation import (
     sampled_evaluation,
     widening,
 )
+from training.forecast.series import Series, seen, stock_series
+from training.forecast.windows import Augmentation, Windows, WindowSampler
 from training.hyperparameters import Choice, Real, Rehearsal, Space, Whole
 from training.metrics import forecast as metrics
 from training.networks.stock import CONTEXT, QUANTILES, StockNetwork
-from training.series_data import Series, seen, stock_series
-from training.windows import Augmentation, Windows, WindowSampler
 
 HORIZON = 5
 MAX_STEPS = 5000

@@ -11,14 +11,16 @@ import torch
 from sentencepiece import SentencePieceProcessor
 from threadpoolctl import threadpool_limits
 
-from training import linear, loop, sentiment_data, sentiment_fit, sentiment_report, subwords
+from training import loop
 from training.checkpoint import Checkpoint, Description, Limits, NetworkSpec, save
 from training.evaluation import Evaluation, Gate, Split, predict
 from training.hyperparameters import Choice, Real, Rehearsal, Space, Whole
 from training.metrics.classification import logit
 from training.networks.sentiment import SentimentNetwork
-from training.sentiment_data import LABELS, NOISY_SOURCE, Row
-from training.sentiment_fit import Fitting, Texts
+from training.sentiment import data, linear, subwords
+from training.sentiment.data import LABELS, NOISY_SOURCE, Row
+from training.sentiment.fit import Fitting, Texts, add_evidence, calibrate, train_lstm, validation_scores
+from training.sentiment.report import headline, headline_by_row, labels_of, report
 
 ENGLISH_PIECES, CHINESE_PIECES = 17_000, 7_400
 EMBEDDING, BUCKETS = 62, 1 << 18
@@ -70,7 +72,7 @@ def prepare(seed: int) -> Prepared:
     torch.set_num_threads(1)  # sums over several threads would not be the same bits on another number of cores
     threadpool_limits(1)
     loop.seed_everything(seed)
-    parts = sentiment_data.parts()
+    parts = data.parts()
     model = train_tokenizer(parts["train"])
     tokenizer = SentencePieceProcessor(model_proto=model)
     rows, validation = (encode(tokenizer, parts[part]) for part in ("train", "validation"))
@@ -79,32 +81,32 @@ def prepare(seed: int) -> Prepared:
     return Prepared(model, tokenizer, evidence, softened, validation)
 
 
-def train(data: Prepared, seed: int, settings: Settings, on_epoch: loop.OnEpoch = loop.ignore) -> Trained:
+def train(prepared: Prepared, seed: int, settings: Settings, on_epoch: loop.OnEpoch = loop.ignore) -> Trained:
     """A network whose LSTM has learnt from the rows, and the evidence put beside it; and its curve."""
     loop.seed_everything(seed)
-    chosen = np.random.default_rng(seed).random(len(data.rows)) < settings.share
-    network = new_network(data.tokenizer, data.rows, seed, settings)
-    curve = sentiment_fit.train(network, data.rows.where(chosen), data.validation, seed, settings.fitting, on_epoch)
-    sentiment_fit.add_evidence(network, data.evidence, data.validation)
+    chosen = np.random.default_rng(seed).random(len(prepared.rows)) < settings.share
+    network = new_network(prepared.tokenizer, prepared.rows, seed, settings)
+    curve = train_lstm(network, prepared.rows.where(chosen), prepared.validation, seed, settings.fitting, on_epoch)
+    add_evidence(network, prepared.evidence, prepared.validation)
     return network, curve
 
 
 def rehearsal(seed: int) -> Rehearsal[Settings]:
     """Trains on rows that are encoded once; tells log-loss and accuracy of the whole network on validation rows."""
-    data = prepare(seed)
+    prepared = prepare(seed)
 
     def rehearse(settings: Settings, on_epoch: loop.OnEpoch) -> dict[str, float]:
-        network, _ = train(data, seed, settings, on_epoch)
-        return sentiment_fit.validation_scores(logit(predict(network, data.validation.ids)[:, 1]), data.validation)
+        network, _ = train(prepared, seed, settings, on_epoch)
+        return validation_scores(logit(predict(network, prepared.validation.ids)[:, 1]), prepared.validation)
 
     return rehearse
 
 
 def fit(out: Path, seed: int, settings: Settings = Settings()) -> None:
     """Train on all corpora and write the checkpoint with its report."""
-    data = prepare(seed)
-    network, curve = train(data, seed, settings)
-    temperature = sentiment_fit.calibrate(network, data.validation)
+    prepared = prepare(seed)
+    network, curve = train(prepared, seed, settings)
+    temperature = calibrate(network, prepared.validation)
     description = Description(
         name="sentiment",
         recipe="sentiment",
@@ -114,8 +116,8 @@ def fit(out: Path, seed: int, settings: Settings = Settings()) -> None:
         seed=seed,
         limits=Limits(min_steps=1, max_steps=LONGEST),
     )
-    report = sentiment_report.report(network, data.tokenizer, temperature, LONGEST)
-    save(out, description, network, {**report, "training_curve": loop.as_json(curve)}, data.model)
+    figures = report(network, prepared.tokenizer, temperature, LONGEST)
+    save(out, description, network, {**figures, "training_curve": loop.as_json(curve)}, prepared.model)
 
 
 def train_tokenizer(rows: Sequence[Row]) -> bytes:
@@ -153,13 +155,13 @@ def fit_evidence(vocabulary_size: int, rows: Texts) -> linear.Evidence:
 
 def evaluation(checkpoint: Checkpoint, split: Split) -> Evaluation:
     """The scored rows of a split; at most half a point of accuracy may be lost."""
-    rows = sentiment_data.parts()[split]
+    rows = data.parts()[split]
     tokenizer = SentencePieceProcessor(model_file=str(checkpoint.tokenizer))
     return Evaluation(
         inputs=encode(tokenizer, rows).ids,
-        metrics=lambda outputs: sentiment_report.headline(rows, outputs[:, 1]),
+        metrics=lambda outputs: headline(rows, outputs[:, 1]),
         gate=Gate("accuracy", higher_is_better=True, allowed_loss=0.005),
-        targets=sentiment_report.labels_of(rows),
+        targets=labels_of(rows),
         groups=[row.language for row in rows],
-        row_scores=lambda outputs: sentiment_report.headline_by_row(rows, outputs[:, 1]),
+        row_scores=lambda outputs: headline_by_row(rows, outputs[:, 1]),
     )

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from training.linear import Evidence, token_features
 from training.networks.sentiment import LOWEST, SentimentNetwork, pair_bucket
-from training.sentiment_fit import lstm_logits
+from training.sentiment.fit import lstm_logits
+from training.sentiment.linear import Evidence, token_features
 
 VOCABULARY, BUCKETS = 50, 64
 TOKENS = st.lists(st.integers(1, VOCABULARY - 1), min_size=1, max_size=20)

@@ -10,8 +10,8 @@ import pytest
 
 from training import checkpoint
 from training.evaluation import predict
+from training.forecast.series import Series
 from training.recipes import forecast_hourly, forecast_stock
-from training.series_data import Series
 
 Fit = Callable[[Path, int], None]
 

@@ -6,10 +6,11 @@ from random import Random
 import numpy as np
 import pytest
 
-from training import checkpoint, sentiment_data, subwords
+from training import checkpoint
 from training.evaluation import predict
 from training.recipes import sentiment
-from training.sentiment_data import Row
+from training.sentiment import data, subwords
+from training.sentiment.data import Row
 
 ENGLISH = (("good", "lovely", "perfect"), ("bad", "awful", "broken"), "the room film book was and very quite phone")
 CHINESE = (("好", "满意", "喜欢"), ("差", "失望", "难看"), "房间 这 本书 服务 很 手机 我们 酒店 了")
@@ -33,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parts = {part: (*made_up("en", size, random), *made_up("zh", size, random)) for part, size in sizes.items()}
     noisy = Row("the phone was quite awful", 1.0, "en", "noisy-tweets", scored=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sentiment_data, "parts", lambda: parts | {"train": (*parts["train"], noisy)})
+        patch.setattr(data, "parts", lambda: parts | {"train": (*parts["train"], noisy)})
         patch.setattr(subwords, "glove", lambda: ({"good": 0, "bad": 1}, np.ones((2, 50), np.float32)))
         patch.setattr(sentiment, "ENGLISH_PIECES", 400)
         patch.setattr(sentiment, "CHINESE_PIECES", 400)

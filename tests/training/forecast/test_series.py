@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training import series_data
-from training.series_data import Series, seen
+from training.forecast import series
+from training.forecast.series import Series, seen
 
 COUNTING = Series("counting", np.arange(100.0), validation_start=70, test_start=80)
 
@@ -35,7 +35,7 @@ def test_unseen_series_do_not_train() -> None:
 
 def test_repeated_hours_are_dropped_and_missing_ones_interpolated() -> None:
     hours = pd.to_datetime(["2020-01-01 00:00", "2020-01-01 01:00", "2020-01-01 01:00", "2020-01-01 04:00"])
-    values = series_data._regular(pd.Series([1.0, 2.0, 9.0, 5.0], index=hours))
+    values = series._regular(pd.Series([1.0, 2.0, 9.0, 5.0], index=hours))
     assert values.tolist() == [1, 2, 3, 4, 5]
 
 
@@ -45,7 +45,7 @@ def test_stocks_are_cut_by_date_and_held_out_tickers_only_test() -> None:
         [pd.DataFrame({"symbol": ticker, "date": days, "adjusted": 1.0}) for ticker in ("AAPL", "NFLX")]
         + [pd.DataFrame({"symbol": "NEW", "date": days[:50], "adjusted": 1.0})]
     )
-    apple, netflix = series_data._tickers(table, "2016-2021")
+    apple, netflix = series._tickers(table, "2016-2021")
     assert days[apple.validation_start] == "2018-01-01"
     assert days[apple.test_start] == "2020-01-01"
     assert netflix.unseen

@@ -8,8 +8,8 @@ from functools import cache
 
 from tqdm import tqdm
 
-from training import downloads
-from training.downloads import PinnedFile
+from training.corpora import downloads
+from training.corpora.downloads import PinnedFile
 
 
 @dataclass(frozen=True)

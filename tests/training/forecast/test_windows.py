@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from training.series_data import Series
-from training.windows import Augmentation, WindowSampler
+from training.forecast.series import Series
+from training.forecast.windows import Augmentation, WindowSampler
 
 STEPS, HORIZON = 40, 6
 

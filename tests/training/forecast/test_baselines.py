@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from training.forecast_baselines import Naive, VolatilityInterval, hourly_baselines, ridge
-from training.series_data import Series
+from training.forecast.baselines import Naive, VolatilityInterval, hourly_baselines, ridge
+from training.forecast.series import Series
 
 HOURS = np.arange(3000)
 WEEKLY = Series("weekly", np.sin(2 * np.pi * HOURS / 168) * 3 + 10, 2100, 2400)

@@ -13,7 +13,7 @@ import platformdirs
 import tenacity
 from tqdm import tqdm
 
-from training import package_index
+from training.corpora import package_index
 
 CACHE_VARIABLE = "TRAINING_CACHE"
 CHUNK_BYTES = 1 << 16

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from training import loop
 from training.evaluation import batches_by_length, pad, predict
-from training.linear import Evidence
 from training.metrics.classification import best_temperature, log_loss, logit
 from training.networks.sentiment import SentimentNetwork
+from training.sentiment.linear import Evidence
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Fitting:
     dropout: Dropout = Dropout()
 
 
-def train(
+def train_lstm(
     network: SentimentNetwork,
     rows: Texts,
     validation: Texts,

@@ -1,9 +1,9 @@
 import numpy as np
 import torch
 
-from training.linear_experts import linear_expert
+from training.forecast.linear_experts import linear_expert
+from training.forecast.series import Series
 from training.networks.forecast import CONTEXT, ForecastHead
-from training.series_data import Series
 
 
 def test_an_expert_continues_its_series_at_any_level_and_scale() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 
-from training.behaviour import CASES, cases, results
-from training.sentiment_data import LABELS
+from training.sentiment.behaviour import CASES, cases, results
+from training.sentiment.data import LABELS
 
 
 def test_the_suite_is_broad_and_balanced() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from training import corpora, downloads
-from training.corpora import Corpus
-from training.downloads import PinnedFile
+from training.corpora import catalogue, downloads
+from training.corpora.catalogue import Corpus
+from training.corpora.downloads import PinnedFile
 
 
 def tar_gz(files: dict[str, bytes]) -> bytes:
@@ -31,7 +31,7 @@ def wheel(files: dict[str, bytes]) -> bytes:
 
 @pytest.fixture
 def _two_corpora(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    corpora.read_member.cache_clear()
+    catalogue.read_member.cache_clear()
     monkeypatch.setenv(downloads.CACHE_VARIABLE, str(tmp_path))
     sdist = tar_gz({"thing-1.0/data/nested.tar.gz": tar_gz({"folder/a.txt": b"nested"}), "thing-1.0/b.txt": b"plain"})
     known = {}
@@ -39,7 +39,7 @@ def _two_corpora(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (tmp_path / filename).write_bytes(content)
         pinned = PinnedFile(name, "1.0", filename, hashlib.sha256(content).hexdigest())
         known[name] = Corpus(pinned, licence="MIT")
-    monkeypatch.setattr(corpora, "CORPORA", known)
+    monkeypatch.setattr(catalogue, "CORPORA", known)
 
 
 @pytest.mark.usefixtures("_two_corpora")
@@ -52,22 +52,22 @@ def _two_corpora(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ],
 )
 def test_members_are_read_without_unpacking(corpus: str, member: str, content: bytes) -> None:
-    assert corpora.read_member(corpus, member) == content
+    assert catalogue.read_member(corpus, member) == content
 
 
 @pytest.mark.usefixtures("_two_corpora")
 def test_a_member_that_is_not_there() -> None:
     with pytest.raises(FileNotFoundError, match=r"'d.txt' names 0 files"):
-        corpora.read_member("sdist", "d.txt")
+        catalogue.read_member("sdist", "d.txt")
 
 
 @pytest.mark.usefixtures("_two_corpora")
 def test_what_is_cached_and_right_is_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloads, "_download", lambda pinned: pytest.fail(f"fetched {pinned}"))
-    corpora.fetch_all()
+    catalogue.fetch_all()
 
 
 def test_every_shipped_corpus_is_pinned_and_licensed() -> None:
-    shipped = corpora.CORPORA.values()
+    shipped = catalogue.CORPORA.values()
     assert len({corpus.file.filename for corpus in shipped}) == len(shipped)
     assert all(len(corpus.file.sha256) == 64 and corpus.licence for corpus in shipped)

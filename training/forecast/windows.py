@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.series_data import Series, seen
+from training.forecast.series import Series, seen
 
 
 @dataclass(frozen=True)

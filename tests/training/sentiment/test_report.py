@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from training.sentiment_data import Row
-from training.sentiment_report import headline, headline_by_row
+from training.sentiment.data import Row
+from training.sentiment.report import headline, headline_by_row
 
 
 def test_the_scores_of_rows_have_the_headlines_accuracy_as_their_mean() -> None:

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from training import linear
-from training.sentiment_data import Row
+from training.sentiment import linear
+from training.sentiment.data import Row
 
 ENGLISH = [Row(f"{word} thing {n}", float(word == "good"), "en", "test") for n in range(20) for word in ("good", "bad")]
 CHINESE = [Row(f"很{word}{n}", float(word == "好"), "zh", "test") for n in range(20) for word in "好差"]

@@ -5,8 +5,8 @@ import torch
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
+from training.forecast.series import Series
 from training.networks.forecast import CONTEXT, DAY, DAYS, WEEK, ForecastHead
-from training.series_data import Series
 
 
 def linear_expert(series: Series, head: ForecastHead, penalty: float = 1e-3, stride: int = 2) -> Tensor:

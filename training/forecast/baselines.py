@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 from sklearn.linear_model import Ridge
 
-from training.series_data import Series
+from training.forecast.series import Series
 
 Forecaster = Callable[[np.ndarray], np.ndarray]
 

@@ -12,7 +12,7 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from sklearn.utils.extmath import randomized_svd
 
-from training import corpora
+from training.corpora.catalogue import read_member
 
 WORD_START = "▁"
 HAN = re.compile("[\u4e00-\u9fff]")
@@ -62,8 +62,8 @@ def train_unigram(texts: Iterable[str], vocabulary_size: int) -> ModelProto:
 @cache
 def glove() -> tuple[dict[str, int], np.ndarray]:
     """Lower-case English words to rows of a float32 table [400000, 50]."""
-    words = parquet.read_table(io.BytesIO(corpora.read_member("glove", GLOVE.format("index.parquet"))))
-    vectors = np.load(io.BytesIO(corpora.read_member("glove", GLOVE.format("50d_emb.npy"))))
+    words = parquet.read_table(io.BytesIO(read_member("glove", GLOVE.format("index.parquet"))))
+    vectors = np.load(io.BytesIO(read_member("glove", GLOVE.format("50d_emb.npy"))))
     return {word: row for row, word in enumerate(words["index"].to_pylist())}, vectors
 
 

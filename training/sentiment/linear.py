@@ -17,7 +17,7 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import normalize
 
 from training.networks.sentiment import NO_TOKEN, PAIR_MULTIPLIER
-from training.sentiment_data import Language, Row
+from training.sentiment.data import Language, Row
 
 
 def unchanged(features: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from sentencepiece import SentencePieceProcessor
 
-from training import behaviour, linear, sentiment_data
 from training.evaluation import predict
 from training.metrics.classification import classification, expected_calibration_error, logit
 from training.networks.sentiment import SentimentNetwork
-from training.sentiment_data import LABELS, Language, Row
+from training.sentiment import behaviour, data, linear
+from training.sentiment.data import LABELS, Language, Row
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 ERRORS_PER_LANGUAGE = 8
@@ -21,7 +21,7 @@ def report(network: SentimentNetwork, tokenizer: SentencePieceProcessor, tempera
     def probabilities(texts: Sequence[str]) -> np.ndarray:
         return predict(network, [np.array(ids[:longest], np.int64) for ids in tokenizer.encode(list(texts))])
 
-    parts = sentiment_data.parts()
+    parts = data.parts()
     figures: dict = {"temperature": temperature}
     for split in ("validation", "test"):
         rows = parts[split]

@@ -16,13 +16,13 @@ from optuna.trial import TrialState
 
 from training import __main__ as command_line
 from training import checkpoint, hyperparameters, loop, recipes
+from training.forecast.series import Series
 from training.hyperparameters import Choice, Real, Whole
 from training.loop import Epoch
 from training.recipes import forecast_hourly
 from training.search import report
 from training.search.study import Plan, StudyError, finished, opened, shipped_trial
 from training.search.trials import Limits, run_trials
-from training.series_data import Series
 
 PLAN = Plan("bowl", seed=3, share=0.5)
 EPOCHS = 5
