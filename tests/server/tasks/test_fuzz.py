@@ -4,7 +4,7 @@ import json
 import random
 from typing import Any
 
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as some
 
 from tests.server.bundles import NETWORKS
@@ -51,7 +51,7 @@ def requests(draw: some.DrawFn) -> dict[str, Any]:
 
 
 @given(requests())
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 def test_whatever_is_sent_gets_an_answer_or_a_reason(visitor, request_body):
     body = json.dumps(request_body).encode()
     answer = visitor.post("/predict", content=body, headers={"content-type": "application/json"})
