@@ -2,7 +2,8 @@
 
 import html
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import matplotlib
 
@@ -20,17 +21,26 @@ STYLE = (
 
 
 def page(result: dict) -> str:
-    """The whole document."""
-    drawn = [(title, draw) for title, needs, draw in PICTURES if needs in result and "problem" not in result[needs]]
-    figures = [f"<figure>{_svg(draw, result)}<figcaption>{title}</figcaption></figure>" for title, draw in drawn]
-    body = "\n".join(figures) + f"<pre>{html.escape(report.text(result))}</pre>"
-    head = f'<meta charset="utf-8"><title>Benchmark</title><style>{STYLE}</style>'
-    return f"<!doctype html><html lang=en><head>{head}</head><body><h1>Benchmark</h1>{body}</body></html>"
+    """The whole document of a benchmark."""
+    pictures = [
+        (title, partial(draw, result=result))
+        for title, needs, draw in PICTURES
+        if needs in result and "problem" not in result[needs]
+    ]
+    return document("Benchmark", pictures, report.text(result))
 
 
-def _svg(draw: Callable[[Axes, dict], None], result: dict) -> str:
+def document(title: str, pictures: Sequence[tuple[str, Callable[[Axes], None]]], text: str) -> str:
+    """Pictures, each under its caption, and the tables below them."""
+    figures = [f"<figure>{_svg(draw)}<figcaption>{caption}</figcaption></figure>" for caption, draw in pictures]
+    body = "\n".join(figures) + f"<pre>{html.escape(text)}</pre>"
+    head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
+    return f"<!doctype html><html lang=en><head>{head}</head><body><h1>{title}</h1>{body}</body></html>"
+
+
+def _svg(draw: Callable[[Axes], None]) -> str:
     figure, axes = pyplot.subplots(figsize=(9, 4.5), layout="constrained")
-    draw(axes, result)
+    draw(axes)
     text = io.StringIO()
     figure.savefig(text, format="svg")
     pyplot.close(figure)
