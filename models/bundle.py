@@ -35,6 +35,15 @@ class Bundle:
 
         The ONNX files may read only such files. What is not listed is never opened, so it may lie there.
         """
+        try:
+            self._check_files()
+        except OSError as error:
+            advice = "give the user who runs this program the right to read it"
+            raise BundleError(
+                f"{error.filename or self.folder}: cannot be read ({error.strerror or error}); {advice}"
+            ) from error
+
+    def _check_files(self) -> None:
         for file, expected in self.manifest.files.items():
             path = self.path(file)
             if not path.is_file() or not path.resolve().is_relative_to(self.folder.resolve()):

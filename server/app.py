@@ -60,12 +60,16 @@ class Application:
             logger.exception("a defect", extra={"request_id": request_id.decode()})
 
     async def _live(self, receive: Receive, send: Send) -> None:
-        """The ASGI lifespan. What keeps the server from starting is told in one sentence, not in a traceback."""
+        """The ASGI lifespan. What keeps the server from starting is one sentence; a defect has a traceback."""
         await receive()
         try:
             await self.service.start()
         except (BundleError, DeviceUnavailable) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        except Exception as error:
+            logger.exception("a defect: the server does not start")
+            await send({"type": "lifespan.startup.failed", "message": f"the models could not be loaded: {error!r}"})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()

@@ -9,6 +9,7 @@ ServiceError
 ├── MethodNotAllowed        something is, but not for this method
 ├── ModelNotFound           no such model or version
 ├── Overloaded              the queue is full
+│   ├── NotReady            no model is loaded yet
 │   └── Draining            the server is about to stop
 ├── DeadlineExceeded        the answer was not ready in time
 └── InferenceFailed         the runtime refused a batch
@@ -55,6 +56,9 @@ class ModelNotFound(ServiceError): ...
 class Overloaded(ServiceError): ...
 
 
+class NotReady(Overloaded): ...
+
+
 class Draining(Overloaded): ...
 
 
@@ -76,6 +80,7 @@ STATUS: dict[type[ServiceError], tuple[HTTPStatus, str]] = {
     MethodNotAllowed: (HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed"),
     ModelNotFound: (HTTPStatus.NOT_FOUND, "model_not_found"),
     Overloaded: (HTTPStatus.SERVICE_UNAVAILABLE, "overloaded"),
+    NotReady: (HTTPStatus.SERVICE_UNAVAILABLE, "not_ready"),
     Draining: (HTTPStatus.SERVICE_UNAVAILABLE, "draining"),
     DeadlineExceeded: (HTTPStatus.GATEWAY_TIMEOUT, "deadline_exceeded"),
     InferenceFailed: (HTTPStatus.INTERNAL_SERVER_ERROR, "inference_failed"),

@@ -52,7 +52,7 @@ ERRORS = {
     UnsupportedMedia: "The body is not said to be JSON.",
     InvalidRequest: "The body is not valid JSON, or something in it is wrong: `field` says where.",
     InternalError: "A defect: the log has it under the request's id.",
-    Overloaded: "The queue is full, or the server is stopping; `Retry-After` says when to come back.",
+    Overloaded: "The queue is full, or the server is starting or stopping; `Retry-After` says when to come back.",
     DeadlineExceeded: "The answer was not ready in time.",
 }
 REQUEST_ID = {

@@ -13,7 +13,7 @@ from server import cpus
 from server.backend import OnnxBackend, int8_saturates
 from server.engine.lane import ChunkedLane, Lane, PaddedLane, Shape
 from server.engine.scheduler import Policy
-from server.errors import InvalidRequest, ModelNotFound
+from server.errors import InvalidRequest, ModelNotFound, NotReady
 from server.settings import Settings
 from server.tasks import Item, Kind, Task, kind_of, make_task
 from server.warm_up import WarmUp
@@ -84,17 +84,23 @@ class Registry:
         fitting = [model for model in self.latest() if model.bundle.manifest.task == name]
         if len(fitting) == 1:
             return fitting[0]
+        self._check_ready()
         raise ModelNotFound(f"there is no model {name!r}", "model", name, list(self._models))
 
     def _only_one_for(self, kind: Kind) -> Model:
         fitting = [model for model in self.latest() if kind in model.task.accepts]
         if len(fitting) == 1:
             return fitting[0]
+        self._check_ready()
         names = [model.name for model in fitting]
         reason = "several models take such inputs" if fitting else "no model takes such inputs"
         raise InvalidRequest(
             f'{reason}; say which with "model"', "model", None, names or [m.name for m in self.latest()]
         )
+
+    def _check_ready(self) -> None:
+        if not self._models:
+            raise NotReady("no model is loaded yet; ask again once GET /health/ready answers 200")
 
 
 def load_all(settings: Settings, device: Device) -> Registry:

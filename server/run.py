@@ -97,6 +97,7 @@ def serve_application(application: Application, listener: socket.socket | None, 
     config = uvicorn.Config(
         application,
         http=ShortWayProtocol,
+        lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,

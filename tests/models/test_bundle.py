@@ -229,3 +229,16 @@ def test_a_wrong_bundle_is_not_published(tmp_path: Path, fault: dict[str, Any]) 
         bundle.publish(staged, target)
     assert bundle.read(target).manifest.title == "old"
     assert [path.name for path in target.parent.iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("reads", ["sha256", "external.locations"])
+def test_a_file_that_may_not_be_read_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "fp32.onnx")
+
+    found = bundle.read(bundle_at(tmp_path / "prices" / "1"))
+    monkeypatch.setattr(f"models.bundle.{reads}", refuse)
+    with pytest.raises(BundleError, match=r"fp32\.onnx: cannot be read \(Permission denied\); give the user"):
+        found.verify()

@@ -3,7 +3,7 @@
 import pytest
 
 from models.bundle import BundleError
-from server.errors import InvalidRequest, ModelNotFound
+from server.errors import InvalidRequest, ModelNotFound, NotReady, status_of
 from server.registry import Registry, load_all
 from server.settings import Settings
 from server.tasks import Numbers
@@ -48,6 +48,13 @@ def test_a_name_and_a_task_find_the_highest_version(registry):
 def test_a_task_that_two_models_have_is_no_name(registry):
     with pytest.raises(ModelNotFound, match="no model 'regression'"):
         registry.find("regression", None, VALUES)
+
+
+@pytest.mark.parametrize("name", [None, "letters"])
+def test_before_a_model_is_loaded_callers_are_told_to_come_back(name):
+    with pytest.raises(NotReady, match="GET /health/ready") as refused:
+        Registry([]).find(name, None, "rain")
+    assert status_of(refused.value) == (503, "not_ready")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -152,6 +153,24 @@ def test_without_a_temporary_folder_it_refuses_in_one_sentence():
     assert result.returncode == 2
     assert result.stderr.startswith("no temporary folder")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_defect_while_models_are_loaded_ends_the_program(workers):
+    """It would live on without models otherwise, and never be ready."""
+    program = (
+        "import os, sys; os.environ['PROMETHEUS_MULTIPROC_DIR'] = sys.argv[1]; from server import run, service\n"
+        "from server.settings import Settings\n"
+        "def load(*_): raise RuntimeError('boom')\n"
+        "service.load_all = load; sys.exit(run.run(Settings(port=0, workers=int(sys.argv[2]))))"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", program, folder, workers]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 3
+    said = [json.loads(line) for line in result.stderr.splitlines()]
+    (defect,) = [line for line in said if "RuntimeError: boom" in line.get("exception", "")][:1]
+    assert defect["level"] == "error"
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
