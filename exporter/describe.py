@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from exporter import graph, measure
-from exporter.precisions import CONTRACTS, DEVICES
+from exporter.precisions import DEVICES, contract
 from exporter.report import About, Built, Export, Headline
 from exporter.sessions import Rows
 from exporter.source import Source
@@ -103,7 +103,7 @@ def precision_file(done: Export, precision: Precision, folder: Path) -> schema.P
         bytes=(folder / file).stat().st_size,
         operators=graph.operators(done.built.models[precision]),
         devices=DEVICES[precision],
-        contract=CONTRACTS[precision],
+        contract=contract(precision, done.source.padding, done.built.chunkable),
         parity=finding.parity,
         invariance=finding.invariance,
         validation=dict(finding.metrics.get("validation", {})),

@@ -11,7 +11,7 @@ from onnxruntime.quantization import quantize_dynamic
 
 from exporter.errors import QuantizationError
 from exporter.graph import operators, quiet
-from exporter.precisions import CONTRACTS, DEVICES, variants, why_not
+from exporter.precisions import DEVICES, contract, variants, why_not
 from exporter.quantize import quantized, unpinned_int8
 from exporter.sessions import alone
 from exporter.verify import check_pins, invariance, parity
@@ -27,9 +27,23 @@ def moved(found: object) -> dict[str, float]:
 
 def test_every_precision_has_a_contract_of_one_sentence_and_a_device() -> None:
     for precision in get_args(Precision):
-        assert CONTRACTS[precision].endswith(".")
-        assert "\n" not in CONTRACTS[precision]
+        promised = contract(precision, padding=True, chunkable=True)
+        assert promised.endswith(".")
+        assert "\n" not in promised
         assert DEVICES[precision]
+
+
+@pytest.mark.parametrize(
+    ("padding", "chunkable", "ways"),
+    [
+        (True, True, "alone, in company, padded and in chunks;"),
+        (True, False, "alone, in company and padded;"),
+        (False, False, "alone and in company;"),
+    ],
+)
+def test_no_way_of_running_is_promised_that_there_is_not(padding: bool, chunkable: bool, ways: str) -> None:
+    for precision in ("fp32", "int8"):
+        assert f"the same to the bit {ways}" in contract(precision, padding, chunkable)
 
 
 @pytest.mark.parametrize(
