@@ -20,16 +20,23 @@ from typing import Any
 
 import orjson
 
+LONGEST_MESSAGE, LONGEST_FIELD, LONGEST_GIVEN = 500, 120, 100
+"""Characters; the last is of JSON."""
+
 
 class ServiceError(Exception):
-    """`field` is the place in the body, `given` what stood there, `accepted` what may stand there."""
+    """`field` is the place in the body, `given` what stood there, `accepted` what may stand there.
+
+    What callers send is cut to a readable length here, before it gets into an answer or the log.
+    """
 
     model = ""
     """The lane that the request went to, for the metrics; empty where it got to none."""
 
     def __init__(self, message: str, field: str | None = None, given: Any = None, accepted: Any = None) -> None:
-        super().__init__(message)
-        self.field, self.given, self.accepted = field, given, accepted
+        super().__init__(_cut(message, LONGEST_MESSAGE))
+        self.field = None if field is None else _cut(field, LONGEST_FIELD)
+        self.given, self.accepted = _readable(given), accepted
 
 
 class InvalidRequest(ServiceError): ...
@@ -97,14 +104,23 @@ def status_of(error: ServiceError) -> tuple[HTTPStatus, str]:
 
 def body_of(error: ServiceError) -> dict[str, Any]:
     """The one shape that every error of the service has on the wire."""
-    details = {"field": error.field, "given": _writable(error.given), "accepted": error.accepted}
+    details = {"field": error.field, "given": error.given, "accepted": error.accepted}
     return {"error": {"code": status_of(error)[1], "message": str(error), **details}}
 
 
-def _writable(given: Any) -> Any:
-    """As it is, or as text if an integer in it has more than 64 bits, which can be read but not written."""
-    try:
-        orjson.dumps(given)
-    except TypeError:
-        return str(given)
-    return given
+def _cut(text: str, most: int) -> str:
+    """Without its middle if it is too long: the end of a message says what to do."""
+    end = most // 3
+    return text if len(text) <= most else f"{text[: most - end]}…{text[-end:]}"
+
+
+def _readable(given: Any) -> Any:
+    """As it is; or as text that is cut if it is long, or if an integer in it has more than 64 bits."""
+    if isinstance(given, str):
+        text = given
+    else:
+        try:
+            text = orjson.dumps(given).decode()
+        except TypeError:
+            text = given = str(given)
+    return given if len(text) <= LONGEST_GIVEN else text[:LONGEST_GIVEN] + "…"

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from server.errors import InvalidRequest
 from tests.processes import serving
 from tests.server.inputs import series
 
@@ -162,6 +163,39 @@ def test_wrong_input_is_named(client, case):
     assert error["field"] == field
     if accepted is not None:
         assert accepted in json.dumps(error["accepted"])
+
+
+LONG = "x" * 300_000
+ENDLESS = {
+    "a name": {"model": LONG, "inputs": "a"},
+    "a field": {LONG: 1, "inputs": "a"},
+    "a parameter": {"inputs": "a", "parameters": {LONG: 1}},
+    "a field of an input": {"inputs": [{LONG: 1}]},
+    "a value": {"inputs": "a", "parameters": {"horizon": LONG}},
+    "a time step": {"inputs": {"values": [LONG]}},
+    "a list of names": {"inputs": "a", "model": [LONG]},
+    "a whole number": {"inputs": {"tokens": [10**3000]}, "model": "sentiment"},
+}
+
+
+@pytest.mark.parametrize("case", ENDLESS)
+def test_a_refusal_and_its_line_in_the_log_are_short_whatever_was_sent(server, client, case):
+    answer = client.post("/predict", json=ENDLESS[case], headers={"x-request-id": case.replace(" ", "-")})
+    assert 400 <= answer.status_code < 500
+    assert len(answer.content) < 1500
+    error = answer.json()["error"]
+    assert "…" in error["message"] or "…" in str(error["given"]) or "…" in error["field"]
+    while not (lines := [line for line in server.log if line.get("request_id") == case.replace(" ", "-")]):
+        time.sleep(0.01)
+    assert len(json.dumps(lines)) < 1500
+
+
+def test_the_end_of_a_message_is_never_cut_off():
+    error = InvalidRequest(f"there is no {LONG}; take another one", LONG, {"a": [LONG]})
+    assert error.args[0].startswith("there is no xx")
+    assert error.args[0].endswith("xx; take another one")
+    assert (len(error.args[0]), len(error.field or "")) == (501, 121)
+    assert error.given == '{"a":["' + "x" * 93 + "…"
 
 
 RAW = {

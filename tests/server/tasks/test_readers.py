@@ -31,7 +31,8 @@ def test_token_ids_are_taken_as_they_are_or_the_first_wrong_one_is_named(tokens,
         reader.encode(Numbers(tokens=tokens), parameters, "inputs[3]")
     if wrong:
         assert refused.value.field == f"inputs[3].tokens[{wrong[0]}]"
-        assert (refused.value.given, refused.value.accepted) == (tokens[wrong[0]], "0 to 9")
+        assert refused.value.given in (token := tokens[wrong[0]], str(token))
+        assert refused.value.accepted == "0 to 9"
     else:
         assert refused.value.field == "inputs[3].tokens"
 
