@@ -103,7 +103,7 @@ def precision_file(done: Export, precision: Precision, folder: Path) -> schema.P
         bytes=(folder / file).stat().st_size,
         operators=graph.operators(done.built.models[precision]),
         devices=DEVICES[precision],
-        contract=contract(precision, done.source.padding, done.built.chunkable),
+        contract=contract(precision, padding=done.source.padding, chunkable=done.built.chunkable),
         parity=finding.parity,
         invariance=finding.invariance,
         validation=dict(finding.metrics.get("validation", {})),

@@ -43,7 +43,7 @@ def test_every_precision_has_a_contract_of_one_sentence_and_a_device() -> None:
 )
 def test_no_way_of_running_is_promised_that_there_is_not(padding: bool, chunkable: bool, ways: str) -> None:
     for precision in ("fp32", "int8"):
-        assert f"the same to the bit {ways}" in contract(precision, padding, chunkable)
+        assert f"the same to the bit {ways}" in contract(precision, padding=padding, chunkable=chunkable)
 
 
 @pytest.mark.parametrize(
