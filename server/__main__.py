@@ -1,5 +1,6 @@
 """`python -m server`: see `python -m server --help`."""
 
+import logging
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ def main(arguments: list[str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     from pydantic import ValidationError
 
-    from server import settings
+    from server import logs, settings
 
     try:
         chosen = settings.load(arguments)
@@ -26,8 +27,9 @@ def main(arguments: list[str]) -> int:
             given = f" (given: {problem['input']!r})" if name else ""
             print(f"{sources}: {problem['msg']}{given}", file=sys.stderr)
         return 2
-    for name, meant in settings.likely_typos().items():
-        print(f"warning: {name} is no setting; did you mean {meant}?", file=sys.stderr)
+    logs.configure(chosen.log_level)
+    for warning in settings.warnings():
+        logging.getLogger("server").warning(warning)
     try:
         folder = tempfile.TemporaryDirectory(prefix="lstm-metrics-")
     except OSError as error:

@@ -7,6 +7,7 @@ LSTM_CONFIG names (`port = 9000`; default: server.toml in the working directory,
 import difflib
 import os
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
 
@@ -14,6 +15,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -111,6 +113,8 @@ class Settings(BaseSettings):
         env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
+        if isinstance(env_settings, EnvSettingsSource) and service_link():
+            env_settings.env_vars = {name: v for name, v in env_settings.env_vars.items() if name != "lstm_port"}
         file = TomlConfigSettingsSource(settings_cls, toml_file=os.environ.get("LSTM_CONFIG", DEFAULT_FILE))
         return init_settings, env_settings, file
 
@@ -141,8 +145,25 @@ def _check_file() -> None:
         raise SettingsFileError(f"{path}: {error}") from None
 
 
-def likely_typos() -> dict[str, str]:
-    """Environment variables that are no setting but look like one -> the setting."""
+def warnings() -> Iterator[str]:
+    """What the environment holds that is no setting but looks like one."""
+    if link := service_link():
+        yield (
+            f"LSTM_PORT is {link}: Kubernetes sets that where a Service is called lstm, so it is ignored; say "
+            "enableServiceLinks: false in the pod, and give another port than the default one with --port"
+        )
+    for name, meant in _likely_typos().items():
+        yield f"{name} is no setting; did you mean {meant}?"
+
+
+def service_link() -> str | None:
+    """The address that Kubernetes puts into LSTM_PORT of every pod beside a Service called lstm."""
+    given = os.environ.get("LSTM_PORT", "")
+    return given if given.startswith(("tcp://", "udp://", "sctp://")) else None
+
+
+def _likely_typos() -> dict[str, str]:
+    """Environment variable -> the setting that it resembles."""
     known = {f"LSTM_{name.upper()}" for name in Settings.model_fields} | {"LSTM_CONFIG"}
     unknown = [name for name in os.environ if name.startswith("LSTM_") and name not in known]
     return {name: close[0] for name in unknown if (close := difflib.get_close_matches(name, known, 1, 0.85))}

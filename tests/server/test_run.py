@@ -231,8 +231,26 @@ def test_a_file_of_settings_that_cannot_be_read_is_named(tmp_path):
     assert "prot" in refusal(LSTM_CONFIG=str(broken))
 
 
-def test_a_misspelt_variable_is_warned_of():
-    assert "did you mean LSTM_WORKERS" in refusal("--models", "/none", LSTM_WORKER="2")
+def test_what_looks_like_a_setting_is_warned_of_in_the_log():
+    link = "tcp://10.0.0.1:8000"  # of a Service called lstm, put there by Kubernetes
+    lines = refusal("--models", "/none", LSTM_WORKER="2", LSTM_PORT=link).splitlines()
+    warnings = [line["message"] for line in map(json.loads, lines) if line["level"] == "warning"]
+    assert warnings[0].startswith(f"LSTM_PORT is {link}: Kubernetes")
+    assert "enableServiceLinks: false" in warnings[0]
+    assert warnings[1] == "LSTM_WORKER is no setting; did you mean LSTM_WORKERS?"
+
+
+def test_a_port_from_kubernetes_leaves_the_one_that_was_chosen(monkeypatch, tmp_path):
+    from server import settings
+
+    monkeypatch.setenv("LSTM_PORT", "tcp://10.0.0.1:8000")
+    monkeypatch.setenv("LSTM_SLOTS", "5")
+    monkeypatch.setenv("LSTM_CONFIG", str(tmp_path / "server.toml"))
+    (tmp_path / "server.toml").write_text("port = 81\n")
+    assert (settings.load([]).port, settings.load([]).slots) == (81, 5)
+    assert settings.load(["--port", "82"]).port == 82
+    monkeypatch.setenv("LSTM_PORT", "83")
+    assert settings.load([]).port == 83
 
 
 def test_help_shows_every_setting_with_its_default():
