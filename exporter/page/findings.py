@@ -140,6 +140,8 @@ class Metric(Part):
     scores: tuple[Score, ...]
     decisions: tuple[Decision, ...]
     """On validation rows; test rows decide nothing."""
+    shares: bool = False
+    """Whether the metric is a share of the rows, with Wilson's interval; differences have the bootstrap's."""
     resamples: int
     """Of the bootstrap; 0 if the metric is not a mean over rows, and so has no interval here."""
     seed: int

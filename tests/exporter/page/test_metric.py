@@ -59,3 +59,25 @@ def test_without_scores_by_row_a_difference_has_no_interval() -> None:
     fp32, int8 = found.scores[:2]
     assert int8.minus_fp32.value == int8.value.value - fp32.value.value != 0
     assert int8.minus_fp32.low is None
+
+
+def test_a_share_of_rows_has_wilsons_interval_and_its_difference_the_bootstraps() -> None:
+    right = np.eye(2, dtype=np.float32)[evaluation().targets]
+    fp32, int8 = of({"fp32": right, "int8": right}).scores[:2]
+    assert (fp32.value.value, fp32.value.high) == (1.0, 1.0)
+    assert fp32.value.low == pytest.approx(0.94, abs=0.005)
+    assert (int8.minus_fp32.low, int8.minus_fp32.high) == (0.0, 0.0)
+    assert of({"fp32": right}).shares
+
+
+def test_a_mean_that_is_no_share_keeps_the_bootstrap() -> None:
+    one = dataclasses.replace(
+        evaluation(),
+        metrics=lambda found: {"accuracy": float(found.max(1).mean())},
+        row_scores=lambda found: found.max(1).astype(float),
+    )
+    values = {"validation": outputs(), "test": outputs()}
+    found = metric({"validation": one, "test": one}, {"fp32": values})
+    assert not found.shares
+    assert found.resamples > 0
+    assert found.scores[0].value.low < found.scores[0].value.value < found.scores[0].value.high
