@@ -17,8 +17,8 @@ from server.errors import (
     body_of,
     status_of,
 )
-from server.request import PredictRequest
 from server.service import Service
+from server.tasks import PredictRequest
 from server.tasks.shapes import EXAMPLES, SHAPES
 
 ABOUT = """

@@ -26,7 +26,6 @@ from server.metrics import REQUESTS
 from server.registry import Model
 from server.request import (
     ClientLeft,
-    PredictRequest,
     Receive,
     Scope,
     Send,
@@ -36,7 +35,7 @@ from server.request import (
     too_large,
 )
 from server.service import Service
-from server.tasks import Item, Parameters
+from server.tasks import Item, Parameters, PredictRequest, kind_of
 from server.tasks.lists import in_turns
 from server.watch import Watch, Watches
 
@@ -159,7 +158,8 @@ class PredictEndpoint:
         for index, item in enumerate(items):
             if type(item) is not type(items[0]):
                 accepted = "inputs of one kind: all texts, all values, or all tokens"
-                raise InvalidRequest("the list mixes texts and numbers", f"inputs[{index}]", None, accepted)
+                message = f"the list mixes texts and numbers: it begins with {kind_of(items[0])}; send them apart"
+                raise InvalidRequest(message, f"inputs[{index}]", kind_of(item), accepted)
         timeout = request.parameters.timeout_ms
         if timeout is not None and not 0 < timeout <= LONGEST_TIMEOUT_MS:
             accepted = f"above 0, at most {LONGEST_TIMEOUT_MS:.0f} milliseconds"

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from server import explain
 from server.errors import BodyTooLarge, InvalidRequest, UnsupportedMedia
-from server.tasks import ONE_OF_THEM, PLAIN, Item, Numbers, Parameters
+from server.tasks import PredictRequest
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -32,17 +33,6 @@ class RequestIds:
         if given is not None and REQUEST_ID.fullmatch(given):
             return given
         return b"%s-%x" % (self._prefix, next(self._numbers))
-
-
-class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """One input or a list of them; the answer's `outputs` have the same shape."""
-
-    inputs: Item | list[Item]
-    model: str | None = None
-    """A model's name or its task. May be left out where only one model takes such inputs."""
-    version: int | None = None
-    """Default: the highest."""
-    parameters: Parameters = PLAIN
 
 
 class ClientLeft(Exception):
@@ -97,47 +87,8 @@ def parse(body: bytes) -> PredictRequest:
     try:
         return decode(body)
     except msgspec.ValidationError as error:
-        raise _invalid(body, str(error)) from None
+        raise explain.no_request(body, str(error)) from None
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"the body is not UTF-8 (byte {error.start} of a string)", None, None, "UTF-8") from None
     except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidRequest(f"the body is not valid JSON: {error}", None, None, "a JSON object") from None
-
-
-def _invalid(body: bytes, message: str) -> InvalidRequest:
-    """msgspec says ``Expected `X`, got `Y` - at `$.place` ``: the same for people and for programs."""
-    problem, _, place = message.partition(" - at `$")
-    field = place.rstrip("`").lstrip(".") or None
-    if problem == ONE_OF_THEM:
-        return InvalidRequest(problem, field, _given(body, field), list(Numbers.__struct_fields__))
-    expected = re.match(r"Expected `(.*?)`", problem)
-    missing = re.match(r"Object missing required field `(.*)`", problem)
-    if missing:
-        field = f"{field}.{missing[1]}" if field else missing[1]
-    given = _given(body, field) if expected else None
-    accepted: Any = EXPECTED.get(expected[1], expected[1]) if expected else None
-    if unknown := re.match(r"Object contains unknown field `(.*)`", problem):
-        names = {None: PredictRequest, "parameters": Parameters}.get(field, Numbers).__struct_fields__
-        field, accepted = f"{field}.{unknown[1]}" if field else unknown[1], list(names)
-    return InvalidRequest(problem.replace("`", "'"), field, given, accepted)
-
-
-EXPECTED = {
-    "str | object | array": 'a text, {"values": [...]}, {"tokens": [...]}, or a list of one of them',
-    "str | object": 'a text, {"values": [...]} or {"tokens": [...]}',
-    "int": "a whole number",
-    "float": "a number",
-    "float | array": "a number, or a list of numbers for each time step",
-}
-"""msgspec's names of types, said for people."""
-
-
-def _given(body: bytes, field: str | None) -> Any:
-    """What stands at `field`; None if the rest of the body is broken."""
-    try:
-        document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    for key in re.findall(r"[^.\[\]]+", field or ""):
-        document = document[int(key)] if isinstance(document, list) else document[key]
-    return document
+        raise explain.no_json(body, error) from None

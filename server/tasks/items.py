@@ -1,4 +1,4 @@
-"""What a caller sends: items, and parameters."""
+"""What a caller sends: a request, with items and parameters."""
 
 from typing import Annotated, Literal
 
@@ -56,3 +56,14 @@ class Parameters(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 PLAIN = Parameters()
 """The parameters of a request that has none: this very object, so that it can be told at a glance."""
+
+
+class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """One input or a list of them; the answer's `outputs` have the same shape."""
+
+    inputs: Item | list[Item]
+    model: str | None = None
+    """A model's name or its task. May be left out where only one model takes such inputs."""
+    version: int | None = None
+    """Default: the highest."""
+    parameters: Parameters = PLAIN
