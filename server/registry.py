@@ -1,5 +1,6 @@
 """The models that are loaded, and how a request finds its own."""
 
+import difflib
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -72,7 +73,8 @@ class Registry:
         if version is not None and version != model.version:
             versions = self._models[model.name]
             if version not in versions:
-                raise ModelNotFound(f"{model.name} has no version {version}", "version", version, sorted(versions))
+                message = f"{model.name} has no version {version}; leave it out for the highest one"
+                raise ModelNotFound(message, "version", version, sorted(versions))
             model = versions[version]
         if kind not in model.task.accepts:
             raise InvalidRequest(f"{model.name} takes {model.task.wants}, not {kind}", "inputs", kind, model.task.wants)
@@ -85,7 +87,20 @@ class Registry:
         if len(fitting) == 1:
             return fitting[0]
         self._check_ready()
-        raise ModelNotFound(f"there is no model {name!r}", "model", name, list(self._models))
+        if fitting:
+            message = f"there is no model {name!r}, and several have that task; take one by its name"
+            raise ModelNotFound(message, "model", name, [model.name for model in fitting])
+        advice = self._advice(name[:200])
+        raise ModelNotFound(f"there is no model {name!r}; {advice}", "model", name, list(self._models))
+
+    def _advice(self, name: str) -> str:
+        """What was probably meant by a name that no model has."""
+        model, _, version = name.rpartition("/")
+        if model in self._models and version.isdecimal():
+            return f'send "model": "{model}", "version": {version}'
+        tasks = {model.bundle.manifest.task for model in self.latest()}
+        close = difflib.get_close_matches(name.lower(), [*self._models, *sorted(tasks)], 1)
+        return f"did you mean {close[0]!r}?" if close else "take one of the accepted ones"
 
     def _only_one_for(self, kind: Kind) -> Model:
         fitting = [model for model in self.latest() if kind in model.task.accepts]

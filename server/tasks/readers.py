@@ -117,11 +117,21 @@ def _within_limits(
     """The ids, cut if that was asked for. Raises InvalidRequest if there are too few or too many."""
     count = len(ids)
     if count < smallest:
-        message = f"the {what} has {count} tokens, the model needs at least {smallest}"
-        raise InvalidRequest(message, field, count, f"at least {smallest} tokens")
+        needed = f"{_least(smallest, largest)} {smallest}"
+        raise InvalidRequest(
+            f"the {what} has {count} tokens, the model needs {needed}", field, count, f"{needed} tokens"
+        )
     if count > largest and not parameters.truncate:
-        raise _too_long(what, f"{count} tokens", f"at most {largest} tokens", field)
+        raise _too_long(what, f"{count} tokens", f"{_most(smallest, largest)} {largest} tokens", field)
     return ids[:largest]
+
+
+def _least(smallest: int, largest: int) -> str:
+    return "exactly" if smallest == largest else "at least"
+
+
+def _most(smallest: int, largest: int) -> str:
+    return "exactly" if smallest == largest else "at most"
 
 
 def _too_long(what: str, given: str, accepted: str, field: str) -> InvalidRequest:
@@ -153,11 +163,13 @@ class SeriesReader:
     def encode(self, item: Numbers, parameters: Parameters, field: str) -> np.ndarray:
         given, field = _field(item, self, field)
         values = self._numbers(given, field)
-        if len(values) < self._steps.smallest:
-            message = f"the series has {len(values)} points, the model needs at least {self._steps.smallest}"
-            raise InvalidRequest(message, field, len(values), f"at least {self._steps.smallest} points")
-        if len(values) > self._steps.largest:
-            accepted = f"at most {self._steps.largest} points"
+        smallest, largest = self._steps.smallest, self._steps.largest
+        if len(values) < smallest:
+            needed = f"{_least(smallest, largest)} {smallest}"
+            message = f"the series has {len(values)} points, the model needs {needed}"
+            raise InvalidRequest(message, field, len(values), f"{needed} points")
+        if len(values) > largest:
+            accepted = f"{_most(smallest, largest)} {largest} points"
             message = f"the series has {len(values)} points, the model takes {accepted}; send the last ones"
             raise InvalidRequest(message, field, len(values), accepted)
         return values
@@ -168,12 +180,25 @@ class SeriesReader:
                 numbers = np.array(values, np.float64).astype(np.float32)
             numbers = numbers.reshape(len(values), self._features)
         except ValueError:
-            accepted = "numbers" if self._features == 1 else f"lists of {self._features} numbers"
-            raise InvalidRequest("the time steps have different or wrong shapes", field, None, accepted) from None
+            raise self._wrong_step(values, field) from None
         self._check(np.abs(numbers) < LARGEST_VALUE, "too large", f"below {LARGEST_VALUE:g}", values, field)
         if self._above is not None:
             self._check(numbers > self._above, "too small", f"above {self._above:g}", values, field)
         return numbers
+
+    def _wrong_step(self, values: list, field: str) -> InvalidRequest:
+        """The first time step that is not as wide as the network's."""
+        width = self._features
+        plain = width == 1 and not all(isinstance(step, list) for step in values)
+
+        def fits(step: Any) -> bool:
+            return not isinstance(step, list) if plain else isinstance(step, list) and len(step) == width
+
+        row, step = next((row, step) for row, step in enumerate(values) if not fits(step))
+        came = f"a list of {len(step)} numbers" if isinstance(step, list) else "one number"
+        accepted = "one number" if width == 1 else f"a list of {width} numbers"
+        message = f"time step {row} is {came}; the model takes {accepted} for each time step"
+        return InvalidRequest(message, f"{field}[{row}]", step, accepted)
 
     @staticmethod
     def _check(fine: np.ndarray, problem: str, accepted: str, values: list, field: str) -> None:

@@ -118,13 +118,14 @@ def text(inputs: object = "a", **parameters) -> dict:
 VALUES = HOURLY["values"]
 WRONG = {
     "unknown model": ({"model": "nope", "inputs": "a"}, 404, "model", "sentiment"),
+    "a misspelt model": ({"model": "Sentimnt", "inputs": "a"}, 404, "model", "sentiment"),
     "unknown version": ({"model": "sentiment", "version": 99, "inputs": "a"}, 404, "version", "1"),
-    "no inputs": ({"model": "sentiment"}, 422, "inputs", None),
+    "no inputs": ({"model": "sentiment"}, 422, "inputs", "a text"),
     "inputs of a wrong type": (text(3), 422, "inputs", "text"),
     "null": (text(None), 422, "inputs", "text"),
     "an empty list": (text([]), 422, "inputs", "1 to"),
     "too long a list": (text(["a"] * 257), 422, "inputs", "256"),
-    "a mixed list": (text(["a", HOURLY]), 422, "inputs[1]", None),
+    "a mixed list": (text(["a", HOURLY]), 422, "inputs[1]", "one kind"),
     "a number among texts": (text(["a", 7]), 422, "inputs[1]", None),
     "an empty text": (text(""), 422, "inputs", None),
     "white space": (text(["good", " \n\t"]), 422, "inputs[1]", None),
@@ -137,8 +138,8 @@ WRONG = {
     "a text in a series": (hourly([1, "2"]), 422, "inputs.values[1]", None),
     "null in a series": (hourly([None]), 422, "inputs.values[0]", None),
     "true in a series": (hourly([True]), 422, "inputs.values[0]", None),
-    "a nested series": (hourly([[1.0, 2.0]] * 200), 422, "inputs.values", None),
-    "a ragged series": (hourly([1.0, [2.0]] * 200), 422, "inputs.values", None),
+    "a nested series": (hourly([[1.0, 2.0]] * 200), 422, "inputs.values[0]", "one number"),
+    "a ragged series": (hourly([1.0, [2.0]] * 200), 422, "inputs.values[1]", "one number"),
     "too large a value": (hourly([1e39] * 200), 422, "inputs.values[0]", "1e+30"),
     "too long a series": (hourly([1.0] * 9000), 422, "inputs.values", "8760"),
     "a price of zero": (stock([0.0, *STOCK["values"]]), 422, "inputs[0].values[0]", "above 0"),
@@ -151,7 +152,7 @@ WRONG = {
     "an unknown parameter": (text(temperature=1), 422, "parameters.temperature", "timeout_ms"),
     "a negative timeout": (text(timeout_ms=-1), 422, "parameters.timeout_ms", None),
     "an endless timeout": (text(timeout_ms=1e30), 422, "parameters.timeout_ms", None),
-    "a list as the body": ([1], 422, None, None),
+    "a list as the body": ([1], 422, None, "an object"),
 }
 
 

@@ -46,8 +46,27 @@ def test_a_name_and_a_task_find_the_highest_version(registry):
 
 
 def test_a_task_that_two_models_have_is_no_name(registry):
-    with pytest.raises(ModelNotFound, match="no model 'regression'"):
+    with pytest.raises(ModelNotFound, match="no model 'regression', and several have that task") as refused:
         registry.find("regression", None, VALUES)
+    assert refused.value.accepted == ["signals", "words"]
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("leters", "did you mean 'letters'?"),
+        ("Words", "did you mean 'words'?"),
+        ("clasification", "did you mean 'classification'?"),
+        ("letters/2", 'send "model": "letters", "version": 2'),
+        ("zzz/2", "take one of the accepted ones"),
+        ("x" * 100_000, "take one of the accepted ones"),
+    ],
+)
+def test_a_name_that_no_model_has_is_corrected(registry, name, advice):
+    with pytest.raises(ModelNotFound) as refused:
+        registry.find(name, None, TOKENS)
+    assert str(refused.value).endswith(advice)
+    assert refused.value.accepted == ["letters", "signals", "words"]
 
 
 @pytest.mark.parametrize("name", [None, "letters"])

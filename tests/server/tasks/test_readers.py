@@ -10,7 +10,7 @@ from models.manifest import Steps
 from models.text import TextEncoder, open_tokenizer
 from server.errors import InvalidRequest
 from server.tasks import PLAIN, Numbers, Parameters, Task, make_task
-from server.tasks.readers import TextReader, TokenReader
+from server.tasks.readers import SeriesReader, TextReader, TokenReader
 
 CUT = Parameters(truncate=True)
 
@@ -57,6 +57,41 @@ def test_too_few_and_too_many_words_are_told_the_limit(words, text, accepted):
         TextReader(Steps(smallest=4, largest=9), words).encode(text, PLAIN, "inputs[1]")
     assert refused.value.accepted == accepted
     assert refused.value.field == "inputs[1]"
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_a_network_of_one_length_says_so(count, zoo_folder):
+    steps = Steps(smallest=3, largest=3)
+    with pytest.raises(InvalidRequest) as refused:
+        TokenReader(steps, 10, None).encode(Numbers(tokens=[1] * count), PLAIN, "inputs")
+    assert refused.value.accepted == "exactly 3 tokens"
+    assert "exactly 3" in str(refused.value)
+    manifest = read(zoo_folder / "trend" / "1").manifest.model_copy(update={"steps": steps})
+    with pytest.raises(InvalidRequest) as refused:
+        SeriesReader(manifest).encode(Numbers(values=[1.0] * count), PLAIN, "inputs")
+    assert refused.value.accepted == "exactly 3 points"
+    assert "exactly 3" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "place", "said", "accepted"),
+    [
+        ("mean", [[1, 2, 3], [1, 2, 3], [1, 2]], 2, "time step 2 is a list of 2 numbers", "a list of 3 numbers"),
+        ("mean", [[1, 2, 3, 4]] * 5, 0, "time step 0 is a list of 4 numbers", "a list of 3 numbers"),
+        ("mean", [1, 2, 3], 0, "time step 0 is one number", "a list of 3 numbers"),
+        ("mean", [[1, 2, 3], 4], 1, "time step 1 is one number", "a list of 3 numbers"),
+        ("mean", [[]], 0, "time step 0 is a list of 0 numbers", "a list of 3 numbers"),
+        ("trend", [[1, 2]] * 5, 0, "time step 0 is a list of 2 numbers", "one number"),
+        ("trend", [1, 2, [3], 4], 2, "time step 2 is a list of 1 numbers", "one number"),
+        ("trend", [[1], [2], [3, 4]], 2, "time step 2 is a list of 2 numbers", "one number"),
+        ("trend", [[]], 0, "time step 0 is a list of 0 numbers", "one number"),
+    ],
+)
+def test_a_time_step_of_another_width_is_named(zoo_folder, model, values, place, said, accepted):
+    with pytest.raises(InvalidRequest, match=said) as refused:
+        task_of(zoo_folder, model).encode(Numbers(values=values), PLAIN, "inputs")
+    assert refused.value.field == f"inputs.values[{place}]"
+    assert (refused.value.given, refused.value.accepted) == (values[place], accepted)
 
 
 def test_a_text_is_cut_where_the_network_ends(words):
