@@ -1,4 +1,4 @@
-# make serve          serves the shipped models on http://127.0.0.1:8000   (PORT=, WORKERS=, DEVICE=; RUNTIME=gpu for CUDA)
+# make serve          serves the shipped models on http://127.0.0.1:8000   (MODELS=, PORT=, WORKERS=, DEVICE=; RUNTIME=gpu for CUDA)
 # make test           everything is checked and tested                     (TORCH_INDEX=: see README.md)
 # make loadtest       Locust against a server that it starts
 # make bench          floor, ceiling, a tutorial's server and ours beside each other   (QUICK=1, DEVICE=cuda; needs wrk)
@@ -8,6 +8,7 @@
 # make image          builds the container image                           (RUNTIME=gpu for CUDA)
 
 PYTHON ?= python3
+MODELS ?=
 PORT ?=
 WORKERS ?=
 DEVICE ?=
@@ -22,7 +23,7 @@ DEV := .venv/bin/python
 .PHONY: serve dev check test loadtest bench bench-peers gpu-wheels gpu-check image clean
 
 serve: .venv-serve/.installed
-	$(SERVE) -m server $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))
+	$(SERVE) -m server $(if $(MODELS),--models $(MODELS)) $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))
 
 dev: .venv/.installed
 
