@@ -4,6 +4,7 @@ import hashlib
 import reprlib
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 MANIFEST = "manifest.json"
+MAY_READ = "give the user who runs this program the right to read it"
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,8 @@ class Bundle:
         try:
             self._check_files()
         except OSError as error:
-            advice = "give the user who runs this program the right to read it"
-            raise BundleError(
-                f"{error.filename or self.folder}: cannot be read ({error.strerror or error}); {advice}"
-            ) from error
+            place = error.filename or self.folder
+            raise BundleError(f"{place}: cannot be read ({error.strerror or error}); {MAY_READ}") from error
 
     def _check_files(self) -> None:
         for file, expected in self.manifest.files.items():
@@ -90,7 +90,7 @@ def _opened(folder: Path, trusted: Sequence["Ed25519PublicKey"] | None = None) -
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
+        raise BundleError(f"{path}: cannot be read ({error.strerror}); {MAY_READ}") from error
     if trusted is not None:
         signature.check(folder, data, trusted)
     document = _document(path, data)
@@ -133,8 +133,67 @@ def _at(folder: Path, found: Bundle) -> Bundle:
 
 def find(root: Path) -> Iterator[Path]:
     """The folders `<root>/<name>/<integer>` that hold a manifest, by name, then by version."""
-    found = (path.parent for path in root.glob(f"*/*/{MANIFEST}") if path.parent.name.isdecimal())
-    yield from sorted(found, key=lambda folder: (folder.parent.name, int(folder.name)))
+    with suppress(OSError):
+        for name in _folders(root):
+            yield from sorted(_versions(name), key=lambda folder: int(folder.name))
+
+
+def ignored(root: Path) -> Iterator[tuple[Path, str]]:
+    """(folder, why) of what `find` passes over, though it was probably meant to be a bundle."""
+    for name in _folders(root):
+        wrong = []
+        try:
+            for folder in _folders(name):
+                if not folder.name.isdecimal() and _has_manifest(folder):
+                    wrong.append((folder, "a version's folder has a whole number for a name"))
+                elif folder.name.isdecimal() and not _has_manifest(folder):
+                    wrong.append((folder, f"it has no {MANIFEST}"))
+            if not wrong and not _versions(name):
+                deep = "lies one level too high" if _has_manifest(name) else "is nowhere in it"
+                wrong.append((name, f"{name.name}/<version>/{MANIFEST} is expected, but the manifest {deep}"))
+        except OSError as error:
+            wrong.append((name, f"it cannot be read ({error.strerror})"))
+        yield from wrong
+
+
+def why_none(root: Path) -> str:
+    """Why `find` finds nothing there."""
+    try:
+        if _has_manifest(root):
+            return f"this is one bundle; the folder of bundles is {root.resolve().parent.parent}"
+        if _versions(root):
+            return f"these are the versions of one model; the folder of bundles is {root.resolve().parent}"
+        wrong = [f"{folder.relative_to(root)} is ignored: {why}" for folder, why in ignored(root)]
+    except FileNotFoundError:
+        return "there is no such folder"
+    except NotADirectoryError:
+        return "this is a file, not a folder of bundles"
+    except OSError as error:
+        return f"the folder cannot be read ({error.strerror}); {MAY_READ}"
+    return "; ".join([f"there are no bundles (<name>/<version>/{MANIFEST}) in it", *wrong[:3]])
+
+
+def _folders(root: Path) -> list[Path]:
+    """By name, without those that nobody means: hidden ones, caches. Raises OSError."""
+    return sorted(path for path in root.iterdir() if path.name[0] not in "._" and path.is_dir())
+
+
+def _versions(name: Path) -> list[Path]:
+    try:
+        return [folder for folder in _folders(name) if folder.name.isdecimal() and _has_manifest(folder)]
+    except PermissionError:
+        return []
+
+
+def _has_manifest(folder: Path) -> bool:
+    """Also if it cannot be seen: then `read` says why."""
+    try:
+        (folder / MANIFEST).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def publish(staged: Path, target: Path) -> Bundle:

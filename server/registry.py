@@ -122,9 +122,9 @@ def load_all(settings: Settings, device: Device) -> Registry:
     """Loads, checks and warms up every bundle in the models folder. Raises BundleError."""
     folders = list(bundles.find(settings.models))
     if not folders:
-        raise BundleError(
-            f"{settings.models}: no bundles (<name>/<version>/manifest.json); set --models or LSTM_MODELS"
-        )
+        raise BundleError(f"{settings.models}: {bundles.why_none(settings.models)}; set --models or LSTM_MODELS")
+    for folder, why in bundles.ignored(settings.models):
+        logger.warning(f"ignored: {why}", extra={"folder": str(folder)})
     trusted = None if settings.trusted_keys is None else trusted_keys(settings.trusted_keys)
     return Registry([load(bundles.read(folder, trusted), settings, device) for folder in folders])
 

@@ -85,6 +85,82 @@ def test_only_numbered_folders_are_bundles(tmp_path: Path) -> None:
     assert [str(folder.relative_to(tmp_path)) for folder in bundle.find(tmp_path)] == ["a/1", "b/9", "b/10"]
 
 
+MANIFEST_NOWHERE = "d/<version>/manifest.json is expected, but the manifest is nowhere in it"
+MANIFEST_TOO_HIGH = "c/<version>/manifest.json is expected, but the manifest lies one level too high"
+
+
+def test_what_was_probably_meant_to_be_a_bundle_is_named(tmp_path: Path) -> None:
+    bundle_at(tmp_path / "a" / "1")
+    for place in ("a/v2", "a/2", "a/.3.old", "a/notes", "c", "d/notes", "__pycache__", ".git/objects"):
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    for place in ("a/v2", "c"):
+        (tmp_path / place / "manifest.json").write_text("{}")
+    (tmp_path / "a.py").write_text("")
+    found = {str(folder.relative_to(tmp_path)): why for folder, why in bundle.ignored(tmp_path)}
+    assert found == {
+        "a/2": "it has no manifest.json",
+        "a/v2": "a version's folder has a whole number for a name",
+        "c": MANIFEST_TOO_HIGH,
+        "d": MANIFEST_NOWHERE,
+    }
+    assert list(bundle.ignored(ROOT / "models")) == []
+
+
+def test_why_there_is_no_bundle_is_said(tmp_path: Path) -> None:
+    bundle_at(tmp_path / "models" / "a" / "1")
+    (tmp_path / "other" / "d").mkdir(parents=True)
+    (tmp_path / "file").write_text("")
+    said = {
+        place: bundle.why_none(tmp_path / place)
+        for place in ("models/a", "models/a/1", "none", "file", "other/d", "other")
+    }
+    assert said == {
+        "models/a": f"these are the versions of one model; the folder of bundles is {tmp_path / 'models'}",
+        "models/a/1": f"this is one bundle; the folder of bundles is {tmp_path / 'models'}",
+        "none": "there is no such folder",
+        "file": "this is a file, not a folder of bundles",
+        "other/d": "there are no bundles (<name>/<version>/manifest.json) in it",
+        "other": f"there are no bundles (<name>/<version>/manifest.json) in it; d is ignored: {MANIFEST_NOWHERE}",
+    }
+    for place in said:
+        assert list(bundle.find(tmp_path / place)) == []
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("a/1", "closed/1"):
+        bundle_at(tmp_path / place)
+    listed = Path.iterdir
+
+    def iterdir(folder: Path) -> Iterator[Path]:
+        if folder.name in shut:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    shut = {"closed"}
+    assert list(bundle.find(tmp_path)) == [tmp_path / "a" / "1"]
+    assert list(bundle.ignored(tmp_path)) == [(tmp_path / "closed", "it cannot be read (Permission denied)")]
+    shut = {tmp_path.name}
+    assert list(bundle.find(tmp_path)) == []
+    assert bundle.why_none(tmp_path).startswith("the folder cannot be read (Permission denied); give the user")
+
+
+def test_a_version_whose_manifest_may_not_be_seen_is_no_missing_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an older version would be served without a word."""
+    folder = bundle_at(tmp_path / "a" / "2")
+    looked_at = Path.stat
+
+    def stat(path: Path, **how: Any) -> Any:
+        if path.name == "manifest.json":
+            raise PermissionError(13, "Permission denied", str(path))
+        return looked_at(path, **how)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert list(bundle.find(tmp_path)) == [folder]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -90,6 +90,25 @@ def test_a_model_says_what_it_takes(registry, model, item, wants):
     assert refused.value.accepted == wants
 
 
+def test_what_is_ignored_is_logged(tmp_path, caplog):
+    publish(tmp_path / "signals" / "1", Network(3, features=1), **REGRESSION)
+    (tmp_path / "signals" / "2").mkdir()
+    with caplog.at_level("WARNING"):
+        load_all(Settings(models=tmp_path), "cpu")
+    (line,) = caplog.records
+    assert (line.message, line.folder) == ("ignored: it has no manifest.json", str(tmp_path / "signals" / "2"))
+
+
+def test_a_folder_one_level_too_deep_is_told_apart(registry, tmp_path):
+    folder = next(iter(registry)).bundle.folder.parent
+    with pytest.raises(
+        BundleError, match=f"these are the versions of one model; the folder of bundles is {folder.parent}"
+    ):
+        load_all(Settings(models=folder), "cpu")
+    with pytest.raises(BundleError, match="there is no such folder; set --models or LSTM_MODELS"):
+        load_all(Settings(models=tmp_path / "none"), "cpu")
+
+
 def test_a_tokenizer_with_more_tokens_than_the_network_is_refused(tmp_path):
     publish(tmp_path / "words" / "1", Network(3, vocabulary=59), tokenizer=True, **REGRESSION)
     with pytest.raises(BundleError, match="the tokenizer has 60 tokens, the network only 59"):
