@@ -4,12 +4,14 @@ A flag (`--port 9000`) goes before an environment variable (`LSTM_PORT=9000`), a
 LSTM_CONFIG names (`port = 9000`; default: server.toml in the working directory, if there is one).
 """
 
+import argparse
 import difflib
+import inspect
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import (
@@ -119,13 +121,29 @@ class Settings(BaseSettings):
         return init_settings, env_settings, file
 
 
+class Help(argparse.RawDescriptionHelpFormatter):
+    """`--help` without Python's names of types."""
+
+    METAVARS: ClassVar = {"str": "ADDRESS", "int": "NUMBER", "float": "NUMBER", "Path": "PATH"}
+
+    def add_text(self, text: str | None) -> None:
+        super().add_text(text and inspect.cleandoc(text))
+
+    def add_usage(self, usage: str | None, actions: Iterable[argparse.Action], *others: Any, **more: Any) -> None:
+        for action in actions:
+            if isinstance(action.metavar, str):
+                action.metavar = self.METAVARS.get(action.metavar, action.metavar)
+            action.help = action.help and action.help.removesuffix(" (default: null)")
+        super().add_usage(usage, actions, *others, **more)
+
+
 def load(arguments: list[str]) -> Settings:
     """Settings from the command line, the environment and the file.
 
     Raises pydantic.ValidationError, or SettingsFileError; --help exits.
     """
     _check_file()
-    cli: CliSettingsSource[Settings] = CliSettingsSource(Settings, cli_parse_args=arguments)
+    cli: CliSettingsSource[Settings] = CliSettingsSource(Settings, cli_parse_args=arguments, formatter_class=Help)
     return Settings(_cli_settings_source=cli)  # type: ignore[call-arg]
 
 

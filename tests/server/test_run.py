@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -260,6 +261,9 @@ def test_help_shows_every_setting_with_its_default():
     text = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in Settings.model_fields:
         assert f"--{name.replace('_', '-')}" in text
+    assert "--port NUMBER" in text
+    assert "--models PATH" in text
+    assert not re.search(r" (int|str|float|Path)\b| null|None|^    Flags", text, re.M)
 
 
 def test_the_server_never_imports_torch_or_onnx():
