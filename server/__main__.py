@@ -23,9 +23,9 @@ def main(arguments: list[str]) -> int:
     except ValidationError as error:
         for problem in error.errors():
             name = ".".join(map(str, problem["loc"]))
-            sources = f"--{name.replace('_', '-')}, LSTM_{name.upper()} or the file" if name else "the settings"
+            place = settings.source(name, arguments) if name else "the settings"
             given = f" (given: {problem['input']!r})" if name else ""
-            print(f"{sources}: {problem['msg']}{given}", file=sys.stderr)
+            print(f"{place}: {problem['msg']}{given}", file=sys.stderr)
         return 2
     logs.configure(chosen.log_level)
     for warning in settings.warnings():

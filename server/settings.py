@@ -155,12 +155,25 @@ def _check_file() -> None:
     named = os.environ.get("LSTM_CONFIG")
     path = Path(named or DEFAULT_FILE)
     try:
-        tomllib.loads(path.read_text())
+        given = tomllib.loads(path.read_text())
     except FileNotFoundError:
         if named:
             raise SettingsFileError(f"LSTM_CONFIG names {named}, but there is no such file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsFileError(f"{path}: {error}") from None
+    else:
+        for name in given.keys() - Settings.model_fields.keys():
+            close = difflib.get_close_matches(name.lower().replace("-", "_"), Settings.model_fields, 1)
+            advice = f"did you mean {close[0]}?" if close else "`python -m server --help` lists those there are"
+            raise SettingsFileError(f"{path}: {name} is no setting; {advice}")
+
+
+def source(name: str, arguments: list[str]) -> str:
+    """Where the value of a setting came from."""
+    flag, variable = f"--{name.replace('_', '-')}", f"LSTM_{name.upper()}"
+    if any(argument.split("=")[0] == flag for argument in arguments):
+        return flag
+    return variable if variable in os.environ else f"{name} in {os.environ.get('LSTM_CONFIG', DEFAULT_FILE)}"
 
 
 def warnings() -> Iterator[str]:

@@ -228,8 +228,29 @@ def test_a_file_of_settings_that_cannot_be_read_is_named(tmp_path):
     broken = tmp_path / "broken.toml"
     broken.write_text("port = ")
     assert "broken.toml: " in refusal(LSTM_CONFIG=str(broken))
-    broken.write_text("prot = 3")
-    assert "prot" in refusal(LSTM_CONFIG=str(broken))
+    broken.write_text("slots = 3\nworker = 4")
+    assert refusal(LSTM_CONFIG=str(broken)) == f"{broken}: worker is no setting; did you mean workers?\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (["--slots", "many"], {"LSTM_SLOTS": "few"}, "--slots: "),
+        (["--slots=many"], {}, "--slots: "),
+        ([], {"LSTM_SLOTS": "few"}, "LSTM_SLOTS: "),
+        ([], {}, "slots in {file}: "),
+    ],
+)
+def test_a_wrong_value_is_said_to_come_from_where_it_came(monkeypatch, tmp_path, capsys, arguments, environment, said):
+    from server.__main__ import main
+
+    monkeypatch.setattr(signal, "pthread_sigmask", lambda *_: None)  # this process is to keep its own
+    file = tmp_path / "server.toml"
+    file.write_text('slots = "some"\n')
+    for name, value in {"LSTM_CONFIG": str(file), **environment}.items():
+        monkeypatch.setenv(name, value)
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.startswith(said.format(file=file))
 
 
 def test_what_looks_like_a_setting_is_warned_of_in_the_log():
