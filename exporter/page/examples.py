@@ -1,4 +1,4 @@
-"""The rows on which two precisions differ most, in a form that people can read."""
+"""The rows whose decision two precisions change, and those on which they differ most, as people can read them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from exporter.sessions import Rows
 from models.manifest import Outputs, Task
 
 SHOWN = 10
+ALIKE_SHOWN = 4
+"""So many of the rows with one decision at least, however many decisions change."""
 ANSWERS_SHOWN = 3
 LONGEST_TEXT = 60
 SHORTEST_PAST, LONGEST_PAST = 30, 96
@@ -79,8 +81,8 @@ def examples(
 ) -> Examples:
     """The worst rows, and how many decisions flip. `truth` is the right class [N], or what came [N, horizon]."""
     differences = parity.row_differences(pair.reference, pair.compared, parity.scales(pair.reference))
-    worst = [int(place) for place in np.argsort(-differences, kind="stable")[:SHOWN] if differences[place] > 0]
     flips = _flips(pair, reader)
+    worst = _worst(differences, flips)
     gained, lost = _changes(pair, reader, truth)
     return Examples(
         reference=pair.reference_name,
@@ -104,6 +106,14 @@ def examples(
             for place in worst
         ),
     )
+
+
+def _worst(differences: np.ndarray, flips: np.ndarray | None) -> list[int]:
+    """Rows whose decision changes, then others; of both those that differ most come first."""
+    order = [int(place) for place in np.argsort(-differences, kind="stable") if differences[place] > 0]
+    changed = [place for place in order if flips is not None and flips[place]][:SHOWN]
+    alike = [place for place in order if flips is None or not flips[place]]
+    return changed + alike[: max(ALIKE_SHOWN, SHOWN - len(changed))]
 
 
 def _what_it_is(row: np.ndarray, reader: Reader) -> dict:

@@ -84,7 +84,7 @@ class Lines(Part):
 
 
 class Example(Part):
-    """A row on which two precisions differ much."""
+    """A row whose decision changes, or on which two precisions differ much."""
 
     row: int
     group: str | None
@@ -104,7 +104,7 @@ class Example(Part):
 
 
 class Examples(Part):
-    """The rows on which two precisions differ most, worst first."""
+    """Rows whose decision changes, and then those on which two precisions differ most; of both the worst first."""
 
     reference: str
     compared: str

@@ -1,9 +1,9 @@
-"""The rows on which two precisions differ most, for every kind of input and output."""
+"""The rows whose decision changes, then those that differ most, for every kind of input and output."""
 
 import numpy as np
 import pytest
 
-from exporter.page.examples import LONGEST_TEXT, SHOWN, Pair, Reader, examples
+from exporter.page.examples import ALIKE_SHOWN, LONGEST_TEXT, SHOWN, Pair, Reader, examples
 from models.manifest import Outputs
 
 BINARY = Reader("text-classification", Outputs(shape=(2,), labels=("bad", "good")), lambda ids: [f"p{i}" for i in ids])
@@ -19,11 +19,26 @@ def test_the_worst_come_first_and_no_more_than_ten() -> None:
     random = np.random.default_rng(0)
     before = random.uniform(size=100)
     pair = Pair("fp32", "int8", binary(before), binary(before + random.normal(scale=0.1, size=100)))
-    found = examples(pair, TEXTS, BINARY, "rows", None, None)
+    regression = Reader("regression", Outputs(shape=(2,)))
+    found = examples(pair, TEXTS, regression, "rows", None, None)
     differences = [one.difference for one in found.worst]
     assert len(differences) == SHOWN
     assert differences == sorted(differences, reverse=True)
     assert differences[0] == pytest.approx(np.abs(pair.reference - pair.compared).max())
+
+
+def test_changed_decisions_come_before_larger_differences() -> None:
+    pair = Pair("fp32", "int8", binary([0.9, 0.49, 0.2, 0.5]), binary([0.6, 0.51, 0.2, 0.45]))
+    found = examples(pair, TEXTS[:4], BINARY, "rows", None, None)
+    assert [(one.row, one.flips) for one in found.worst] == [(1, True), (0, False), (3, False)]
+
+
+def test_however_many_decisions_change_some_others_are_shown() -> None:
+    before = [0.4] * 20 + [0.8] * 20
+    found = examples(
+        Pair("a", "b", binary(before), binary([one + 0.15 for one in before])), TEXTS[:40], BINARY, "", None, None
+    )
+    assert [one.flips for one in found.worst] == [True] * SHOWN + [False] * ALIKE_SHOWN
 
 
 def test_flips_are_counted_and_named() -> None:
