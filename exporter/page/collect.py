@@ -82,7 +82,13 @@ def invariance(manifest: Manifest, plain: Unpinned | None) -> Iterator[Invarianc
             yield Invariance(precision=precision, comparison_only=False, batch_scaled=moved, **measured)
     if plain is not None:
         measured = plain.invariance.model_dump()
-        yield Invariance(precision=UNPINNED, comparison_only=True, batch_scaled=plain.batch_scaled, **measured)
+        yield Invariance(
+            precision=UNPINNED,
+            comparison_only=True,
+            batch_scaled=plain.batch_scaled,
+            outputs=plain.outputs,
+            **measured,
+        )
 
 
 def task_metric(done: Export) -> Metric | None:

@@ -1,6 +1,7 @@
 """Numbers as people read them. Everything here returns plain text; the page escapes it."""
 
 import math
+from collections.abc import Sequence
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 NOT_THERE = "–"
@@ -61,6 +62,12 @@ def decimals_for(*values: float | None) -> int:
     """How many decimals show about four digits of the largest of the values."""
     largest = max((abs(value) for value in values if value is not None and math.isfinite(value)), default=0.0)
     return 4 if largest == 0 else min(6, max(0, 3 - math.floor(math.log10(largest))))
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """a; a and b; a, b and c."""
+    *others, final = words
+    return f"{', '.join(others)} {last} {final}" if others else final
 
 
 def minus(text: str) -> str:

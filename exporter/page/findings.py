@@ -84,6 +84,15 @@ class Parity(Part):
     """The same of every other precision; None: the metric alone decides."""
 
 
+class Moves(Part):
+    """Largest absolute differences to the same sequence alone, unpadded and in one piece, by what was varied."""
+
+    batch: float
+    padding: float | None
+    chunks: float | None
+    threads: float
+
+
 class Invariance(Part):
     """Largest absolute difference of any output or state to the same sequence alone, unpadded and in one piece."""
 
@@ -100,6 +109,8 @@ class Invariance(Part):
     """None where a network is not run in chunks."""
     threads: float
     sequences: int
+    outputs: Moves | None = None
+    """Of the outputs alone, where they were told apart from the states."""
 
 
 class Interval(Part):

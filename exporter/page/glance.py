@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from exporter.page.figures import decimals_for, exact, fixed, plain, signed
+from exporter.page.figures import decimals_for, exact, fixed, listed, plain, signed
 from exporter.page.findings import Findings
-from exporter.page.verdict import FP32, TRAINED, largest_move
+from exporter.page.verdict import FP32, TRAINED, largest_move, ways
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,19 @@ def _parity(found: Findings) -> Iterator[Tile]:
     pairs = found.parity.differences if found.parity else ()
     for one in pairs:
         if (one.one, one.other) == (TRAINED, FP32) and found.parity:
-            note = f"largest difference over {found.parity.rows:,} rows; {exact(found.parity.tolerance)} is accepted"
-            yield Tile("ONNX fp32 to PyTorch", plain(one.largest), note)
+            limit = exact(found.parity.tolerance)
+            note = f"largest difference over {found.parity.rows:,} rows; up to {limit} is accepted"
+            yield Tile("ONNX fp32 against PyTorch", plain(one.largest), note)
 
 
 def _invariance(found: Findings) -> Iterator[Tile]:
-    offered = [largest_move(one) for one in found.invariance if not one.comparison_only]
+    offered = [one for one in found.invariance if not one.comparison_only]
     others = [one.batch_scaled for one in found.invariance if one.comparison_only]
     if offered:
-        note = (
-            "nor by order, chunk length or threads" if not any(offered) else "the largest change of an output or state"
-        )
-        beside = f"; in plain int8 a batch moves outputs by up to {plain(max(others))}" if others else ""
-        yield Tile("change by batch or padding", plain(max(offered)), note + beside)
+        largest, (first, *rest) = max(map(largest_move, offered)), ways(offered)
+        note = f"the largest change by {listed([first, *rest], 'or')}" if largest else f"nor by {listed(rest, 'or')}"
+        against = f"; with plain int8, batch-mates move answers by up to {plain(max(others))}" if others else ""
+        yield Tile(f"change by {first}", plain(largest), note + against)
 
 
 def _metric(found: Findings) -> Iterator[Tile]:
@@ -48,9 +48,10 @@ def _metric(found: Findings) -> Iterator[Tile]:
     compared = [one for one in metric.scores if one.split == "test" and one.minus_fp32] if metric else []
     for one in sorted(compared, key=lambda score: score.precision != "int8")[:1]:
         change, digits = one.minus_fp32, decimals_for(one.value.value)
-        interval = f", 95\u00a0% {signed(change.low, digits + 1)} to {signed(change.high, digits + 1)}"
+        interval = f"; 95\u00a0% interval {signed(change.low, digits + 1)} to {signed(change.high, digits + 1)}"
         note = f"{fixed(one.value.value, digits)} on {metric.rows['test']:,} test rows"
-        note += "" if change.low is None else interval
+        unchanged = change.low == change.high == 0
+        note += "; no row's score changed" if unchanged else "" if change.low is None else interval
         yield Tile(f"{metric.name}, {one.precision} − fp32", signed(change.value, digits + 1), note)
 
 

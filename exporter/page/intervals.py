@@ -30,7 +30,8 @@ def wilson(successes: int, rows: int) -> Interval:
 def bootstrap(scores: np.ndarray, groups: Sequence[str] | None = None, seed: int = SEED) -> Interval:
     """The mean of `scores` [N] and the ends of its 95 % percentile interval (Efron 1979).
 
-    Rows are drawn again, with replacement, within each group. Draws depend on the seed, N and the groups alone, so figures of the same rows are comparable.
+    Rows are drawn again, with replacement, within each group. Draws depend on the seed, N and the groups alone, so
+    figures of the same rows are comparable.
     """
     scores = np.asarray(scores, np.float64)
     if not np.isfinite(scores).all():

@@ -61,13 +61,13 @@ def change(score: Score, metric: Metric, limit: float) -> Markup:
         marks.append(line(scale(found.low), middle, scale(found.high), middle, f"whisker {style}"))
     value = 0.0 if found is None else found.value
     marks.append(dot(scale(value), middle, 4.5, f"point {style}", f"{score.precision}: {plain(value)}"))
-    return plot(STRIP, marks, f"Difference of {score.precision} to fp32: {plain(value)}")
+    return plot(STRIP, marks, f"Difference of {score.precision} from fp32: {plain(value)}")
 
 
 def change_axis(metric: Metric, limit: float) -> Markup:
     scale = _changes(metric, limit)
     marks = [text(scale(0), 13, "0 (fp32)"), text(scale(limit), 13, f"{exact(float(f'{limit:.2g}'))} allowed")]
-    return plot(AXIS, marks, "Axis: difference to fp32")
+    return plot(AXIS, marks, "Axis: difference from fp32")
 
 
 def length(value: float, largest: float, style: str) -> Markup:

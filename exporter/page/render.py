@@ -1,11 +1,12 @@
 """`report.html`: one file without any assets of others, drawn from the findings alone."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from exporter.page import figures, glance, plots, verdict
 from exporter.page.findings import Findings, Metric, Parity
@@ -13,6 +14,7 @@ from exporter.page.parts import Answer, Values
 
 FOLDER = Path(__file__).parent / "templates"
 SYMBOLS = {"passed": "✓", "not run": "–", "not offered": "·", "failed": "✗"}
+FLAG = re.compile(r"(?<![\w-])(--[a-z][a-z-]*)")
 SPACE = "▁"
 """What a tokenizer writes for the space before a word."""
 
@@ -20,7 +22,12 @@ SPACE = "▁"
 def render(findings: Findings) -> str:
     """The page. Whatever stands in the findings is escaped: texts of examples may be hostile."""
     page = environment().get_template("report.html")
-    return page.render(found=findings, headline=verdict.headline(findings.checks), tiles=tuple(glance.tiles(findings)))
+    return page.render(
+        found=findings,
+        headline=verdict.headline(findings.checks),
+        outcome=verdict.outcome(findings.checks),
+        tiles=tuple(glance.tiles(findings)),
+    )
 
 
 def environment() -> Environment:
@@ -33,7 +40,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     numbers = (figures.plain, figures.exact, figures.fixed, figures.signed, figures.percent, figures.size)
-    filters = (*numbers, digits, style, word, highest, magnitude)
+    filters = (*numbers, figures.listed, digits, style, word, highest, magnitude, flags)
     made.filters.update({function.__name__: function for function in filters})
     css = Markup((FOLDER / "style.css").read_text(encoding="utf-8"))
     functions = (figures.decimals_for, cell, limit)
@@ -50,6 +57,11 @@ def style(implementation: str) -> str:
 def word(piece: str) -> str:
     """A token as text: the tokenizer's mark for a space becomes one."""
     return piece.replace(SPACE, " ")
+
+
+def flags(text: str) -> Markup:
+    """A text in which no option of a command, such as `--clip`, is broken in two."""
+    return Markup(FLAG.sub(r'<code class="flag">\1</code>', str(escape(text))))
 
 
 def digits(answers: Sequence[Answer]) -> int:

@@ -2,11 +2,16 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, get_args
 
-from exporter.page.figures import THIN, exact, plain
+from exporter.page.figures import THIN, exact, listed, plain
 from exporter.page.findings import Check, Invariance, Metric, Parity, Speed
+from models.manifest import Precision
 
 TRAINED, FP32 = "PyTorch float32", "ONNX fp32"
+LEFT_OUT = "left out when the bundle was exported"
+
+Outcome = Literal["good", "partial", "bad"]
 
 
 def checks(
@@ -22,13 +27,20 @@ def checks(
     `reasons` says of "int8", "chunks" and so on why it is not there; `tolerance` is what invariance accepts.
     """
     found = [_parity(parity), _invariance(invariance, tolerance), _gate(metric), *_speeds(speeds, invariance)]
-    measured = {check.name for check in found}
+    there = {check.name for check in found} | {speed.precision for speed in speeds}
+    absent = dict.fromkeys(get_args(Precision), LEFT_OUT) | dict(reasons)
     left_out = [
         Check(name=name, state="not offered", text=sentence(reason))
-        for name, reason in reasons.items()
-        if name not in measured
+        for name, reason in absent.items()
+        if name not in there
     ]
     return (*found, *left_out)
+
+
+def outcome(found: Sequence[Check]) -> Outcome:
+    """Good only if nothing failed and nothing was left unchecked."""
+    states = {check.state for check in found}
+    return "bad" if "failed" in states else "partial" if "not run" in states else "good"
 
 
 def headline(found: Sequence[Check]) -> str:
@@ -56,13 +68,14 @@ def _parity(parity: Parity | None) -> Check:
     right = pairs[FP32] <= parity.tolerance
     text = (
         f"fp32 differs from the trained network by at most {plain(pairs[FP32])} over {parity.rows:,} rows; "
-        f"{exact(parity.tolerance)} is accepted."
+        f"up to {exact(parity.tolerance)} is accepted."
     )
     if parity.quantized_tolerance is not None:
         others = [value for name, value in pairs.items() if name.startswith("ONNX ") and name != FP32]
         right = right and all(value <= parity.quantized_tolerance for value in others)
         text += (
-            f" Other precisions: {plain(max(others, default=0.0))}; {exact(parity.quantized_tolerance)} is accepted."
+            f" Other precisions differ by at most {plain(max(others, default=0.0))}; "
+            f"up to {exact(parity.quantized_tolerance)} is accepted."
         )
     return Check(name="parity", state="passed" if right else "failed", text=text)
 
@@ -73,16 +86,24 @@ def _invariance(invariance: Sequence[Invariance], tolerance: float) -> Check:
         return Check(name="invariance", state="not run", text="No precision could be run here.")
     moves = {one.precision: largest_move(one) for one in offered}
     if moved := [precision for precision, move in moves.items() if not move <= tolerance]:
-        text = f"Results of {', '.join(moved)} depend on their company."
+        text = f"Results of {listed(moved)} depend on how, or with what else, a sequence is run."
         return Check(name="invariance", state="failed", text=text)
-    ways = ["batch-mates", "order"]
-    ways += ["padding"] * all(one.padding is not None for one in offered)
-    ways += ["chunk length"] * all(one.chunks is not None for one in offered)
     largest = max(moves.values())
-    what = f"at most {plain(largest)} ({exact(tolerance)} is accepted)" if largest else "no bit"
+    what = f"by at most {plain(largest)} (up to {exact(tolerance)} is accepted)" if largest else "by not one bit"
     count = min(one.sequences for one in offered)
-    text = f"{', '.join(ways)} and number of threads change {what} of {count:,} sequences, in {', '.join(moves)}."
+    text = f"{listed(ways(offered))} change the results of {count:,} sequences {what}, in {listed(list(moves))}."
     return Check(name="invariance", state="passed", text=sentence(text))
+
+
+def ways(offered: Sequence[Invariance]) -> list[str]:
+    """What was varied, for all of them."""
+    return [
+        "batch-mates",
+        "order",
+        *["padding"] * all(one.padding is not None for one in offered),
+        *["chunk length"] * all(one.chunks is not None for one in offered),
+        "number of threads",
+    ]
 
 
 def largest_move(one: Invariance) -> float:
@@ -97,7 +118,7 @@ def _gate(metric: Metric | None) -> Check:
     wrong = [one.precision for one in metric.decisions if not one.accepted]
     allowed = f"{100 * metric.allowed_loss:g}{THIN}%" if metric.relative else exact(metric.allowed_loss)
     if wrong:
-        text = f"{metric.name} of {', '.join(wrong)} is more than {allowed} worse than that of fp32."
+        text = f"The {metric.name} of {listed(wrong)} is more than {allowed} worse than that of fp32."
         return Check(name="metric gate", state="failed", text=text)
     judged = [one for one in metric.decisions if one.precision != "fp32"]
     rows = f"{metric.rows['validation']:,} validation rows"
@@ -105,8 +126,9 @@ def _gate(metric: Metric | None) -> Check:
         return Check(name="metric gate", state="passed", text=f"Only fp32 was run, on {rows}: nothing to compare.")
     worst = max(judged, key=lambda one: one.loss)
     found = f"{plain(100 * worst.loss)}{THIN}%" if metric.relative else plain(worst.loss)
-    worse = f"at most {found} worse (with {worst.precision}) than" if worst.loss > 0 else "nowhere worse than"
-    text = f"{metric.name} on {rows} is {worse} with fp32; {allowed} is accepted."
+    said = f"the {metric.name} of {listed([one.precision for one in judged])} is"
+    worse = f"at most {found} worse than fp32's" if worst.loss > 0 else "no worse than fp32's"
+    text = f"On {rows}, {said} {worse}; up to {allowed} worse is accepted."
     return Check(name="metric gate", state="passed", text=text)
 
 
@@ -115,6 +137,6 @@ def _speeds(speeds: Sequence[Speed], invariance: Sequence[Invariance]) -> Iterat
     ran = {one.precision for one in invariance}
     for speed in speeds:
         if speed.precision not in ran:
-            devices = " and ".join(speed.devices).upper()
-            text = f"Shipped for {devices}, which this machine lacks: it was built, but not run."
+            devices = listed([device.upper() for device in speed.devices])
+            text = f"built for {devices} and part of the bundle, but never run: the exporting machine has no {devices}."
             yield Check(name=speed.precision, state="not run", text=sentence(text))

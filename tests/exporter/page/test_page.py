@@ -108,6 +108,10 @@ def test_pinned_int8_stands_beside_the_unpinned_one(published: Callable[..., Bun
     assert plain.comparison_only
     assert plain.batch > 1e-4
     assert plain.batch_scaled > 1e-4
+    assert 1e-4 < plain.outputs.batch <= plain.batch
+    assert plain.outputs.chunks > 0
+    assert plain.outputs.padding > 0
+    assert offered.outputs is None
 
 
 def test_a_network_without_int8_has_no_comparison_and_says_why(published: Callable[..., Bundle]) -> None:

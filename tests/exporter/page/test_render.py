@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from exporter.page.findings import Findings, Invariance
+from exporter.page.findings import Check, Findings, Invariance, Moves
 from exporter.page.metric import metric
 from exporter.page.parts import Lines
 from exporter.page.plots import series
@@ -107,7 +107,7 @@ def test_a_precision_that_nothing_could_run() -> None:
     fp16 = speed("fp16", devices=("cuda",), milliseconds={}, chunk_milliseconds={}, sequences_per_second={})
     speeds = findings().speeds
     page, _ = checked(findings(speeds=speeds.model_copy(update={"precisions": (*speeds.precisions, fp16)})))
-    assert "it needs CUDA, which this machine lacks" in page
+    assert "it needs CUDA, which the exporting machine lacks" in page
 
 
 def test_no_precision_was_timed_and_fp32_is_not_there() -> None:
@@ -173,3 +173,43 @@ def test_no_chunks_and_no_padding_are_not_zero() -> None:
     section = page.partition('id="invariance"')[2].partition("</section>")[0]
     assert section.count(">–<") == 2
     assert section.count(">0<") == 2
+
+
+def test_the_tile_names_only_what_was_tried() -> None:
+    """Samples have no chunks."""
+    page, _ = checked(findings())
+    assert "nor by order, padding or number of threads" in page
+    assert "nor by order, padding, chunk length or number of threads" not in page
+
+
+def test_what_was_not_run_is_not_green() -> None:
+    gate = Check(name="metric gate", state="not run", text="Give --eval, or (--clip) X.")
+    page, _ = checked(findings(checks=(*findings().checks, gate)))
+    assert 'class="verdict partial"' in page
+    assert 'class="verdict good"' in checked(findings())[0]
+    assert 'Give <code class="flag">--eval</code>, or (<code class="flag">--clip</code>) X.' in page
+
+
+def test_a_comparison_shows_its_answers_before_its_states() -> None:
+    moves = Moves(batch=0.0076, padding=0.01, chunks=None, threads=0.02)
+    plain = invariance("unpinned int8", 0.54).model_copy(update={"outputs": moves})
+    page, _ = checked(findings(invariance=(invariance("fp32", 0.0), plain)))
+    section = page.partition('id="invariance"')[2].partition("</section>")[0]
+    assert 'failed">0.0076<' in section
+    assert 'failed">0.54<' not in section
+    assert section.index("0.0076") < section.index("0.54")
+
+
+def test_a_title_that_begins_the_description_is_said_once() -> None:
+    named = identity().model_copy(update={"title": "Price", "description": "Price, as it was found."})
+    page, _ = checked(findings(identity=named))
+    assert '<p class="lead">Price, as it was found.</p>' in page
+
+
+def test_an_interval_of_no_width_is_told_in_words() -> None:
+    one = evaluation()
+    both = {name: {"validation": outputs(), "test": outputs()} for name in ("fp32", "int8")}
+    page, _ = checked(findings(metric=metric({"validation": one, "test": one}, both)))
+    assert "no row&#39;s score changed" in page
+    assert "An interval from 0 to 0 means" in page
+    assert "Wilson" in page

@@ -3,12 +3,12 @@
 import pytest
 
 from exporter.page.findings import Check
-from exporter.page.verdict import checks, headline
+from exporter.page.verdict import checks, headline, outcome
 from tests.exporter.page.samples import findings, invariance, speed
 
 FOUND = findings()
-OFFERED = (invariance("fp32", 0.0), invariance("int8", 0.0))
-SPEEDS = (speed("fp32"), speed("int8"))
+SPEEDS = tuple(map(speed, ("fp32", "int8", "int8-weights", "fp16")))
+OFFERED = tuple(invariance(one.precision, 0.0) for one in SPEEDS)
 
 
 def states(found: tuple[Check, ...]) -> dict[str, str]:
@@ -19,26 +19,37 @@ def test_all_checks_passed() -> None:
     found = checks(FOUND.parity, OFFERED, FOUND.metric, SPEEDS, {})
     assert states(found) == {"parity": "passed", "invariance": "passed", "metric gate": "passed"}
     assert headline(found) == "All checks passed"
+    assert outcome(found) == "good"
 
 
 def test_without_labelled_rows_the_gate_was_not_run() -> None:
     found = checks(FOUND.parity, OFFERED, None, SPEEDS, {})
     assert states(found)["metric gate"] == "not run"
     assert headline(found) == "Every check that was run passed; not run: metric gate"
+    assert outcome(found) == "partial"
 
 
 def test_what_is_not_offered_has_its_reason() -> None:
     reasons = {"int8": "ONNX Runtime has no int8 kernel for GRU", "chunks": "the network reads all at once"}
-    found = checks(FOUND.parity, OFFERED[:1], FOUND.metric, SPEEDS[:1], reasons)
+    others = (OFFERED[0], *OFFERED[2:])
+    found = checks(FOUND.parity, others, FOUND.metric, (SPEEDS[0], *SPEEDS[2:]), reasons)
     assert states(found)["int8"] == states(found)["chunks"] == "not offered"
     assert {check.text for check in found} >= {"ONNX Runtime has no int8 kernel for GRU."}
     assert headline(found) == "All checks passed; not offered: int8, chunks"
+    assert outcome(found) == "good"
+
+
+def test_a_precision_that_was_left_out_is_named_without_a_reason() -> None:
+    found = checks(FOUND.parity, OFFERED[:2], FOUND.metric, SPEEDS[:2], {"fp16": "cuDNN has no such layer"})
+    texts = {check.name: check.text for check in found if check.state == "not offered"}
+    assert texts == {"int8-weights": "Left out when the bundle was exported.", "fp16": "CuDNN has no such layer."}
 
 
 def test_a_file_that_nothing_here_can_run_was_not_run_whatever_the_reasons_say() -> None:
-    shipped = (*SPEEDS, speed("fp16", devices=("cuda",), milliseconds={}, sequences_per_second={}))
-    found = checks(FOUND.parity, OFFERED, FOUND.metric, shipped, {"fp16": "there is no GPU here"})
+    shipped = (*SPEEDS[:3], speed("fp16", devices=("cuda",), milliseconds={}, sequences_per_second={}))
+    found = checks(FOUND.parity, OFFERED[:3], FOUND.metric, shipped, {"fp16": "there is no GPU here"})
     assert states(found)["fp16"] == "not run"
+    assert outcome(found) == "partial"
 
 
 @pytest.mark.parametrize("moved", [0.25, float("nan"), float("inf")])
@@ -47,6 +58,7 @@ def test_what_moves_has_failed(moved: float) -> None:
     found = checks(FOUND.parity, (OFFERED[0], worse), FOUND.metric, SPEEDS, {})
     assert states(found)["invariance"] == "failed"
     assert headline(found) == "Not to be published: invariance failed"
+    assert outcome(found) == "bad"
 
 
 def test_a_wider_limit_accepts_a_small_move_and_names_both() -> None:
@@ -54,7 +66,7 @@ def test_a_wider_limit_accepts_a_small_move_and_names_both() -> None:
     text = {limit: checks(FOUND.parity, moved, None, SPEEDS[:1], {}, limit)[1] for limit in (0.0, 1e-5)}
     assert text[0.0].state == "failed"
     assert text[1e-5].state == "passed"
-    assert "at most 10⁻⁶ (10⁻⁵ is accepted)" in text[1e-5].text
+    assert "by at most 10⁻⁶ (up to 10⁻⁵ is accepted)" in text[1e-5].text
 
 
 @pytest.mark.parametrize(("limit", "state"), [(0.5, "passed"), (1e-4, "failed")])
@@ -79,4 +91,11 @@ def test_a_lost_parity_and_a_refused_precision_have_failed() -> None:
 
 
 def test_nothing_was_run_at_all() -> None:
-    assert set(states(checks(None, (), None, (), {})).values()) == {"not run"}
+    found = states(checks(None, (), None, (), {}))
+    assert {found[name] for name in ("parity", "invariance", "metric gate")} == {"not run"}
+
+
+def test_no_way_is_named_that_was_not_tried() -> None:
+    whole = tuple(one.model_copy(update={"padding": None, "chunks": None}) for one in OFFERED)
+    text = checks(FOUND.parity, whole, None, SPEEDS, {})[1].text
+    assert text.startswith("Batch-mates, order and number of threads change the results of 96 sequences by not one bit")
