@@ -35,22 +35,23 @@ class FixedChunks(ChunkedLane):
 
     steps = 1
 
-    def _chunk_length(self, remaining: np.ndarray) -> int:
-        return min(self.steps, int(remaining.max()))
+    def _chunk_length(self, remaining: list[int]) -> int:
+        return min(self.steps, max(remaining))
 
 
 def fixed_chunks(network: Network, slots: int, steps: int) -> Lane:
     lane, sizes = network.model.lane, np.arange(slots + 1)
-    cost = CostModel(*(_extended(measured, sizes) for measured in (lane.cost.overhead, lane.cost.step_seconds)))
+    cost = CostModel(*(_extended(np.array(each), sizes) for each in (lane.cost.overhead, lane.cost.step_seconds)))
     found = FixedChunks(lane.name, lane.backend, lane.shape, cost, Policy(slots, UNBOUNDED))
     found.steps = steps
     return found
 
 
-def _extended(measured: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+def _extended(measured: np.ndarray, sizes: np.ndarray) -> list[float]:
     """Beyond the measured batch sizes, in proportion."""
     largest = len(measured) - 1
-    return np.where(sizes <= largest, measured[np.minimum(sizes, largest)], measured[-1] * sizes / largest)
+    within = measured[np.minimum(sizes, largest)]
+    return np.where(sizes <= largest, within, measured[-1] * sizes / largest).tolist()
 
 
 def answer_all(network: Network, lane: Lane, calls: Sequence[Sequence], callers: int = CALLERS) -> Outcome:

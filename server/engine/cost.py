@@ -1,6 +1,6 @@
 """How long a step of a network takes: measured once at warm-up, asked at every scheduling decision."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,15 +8,18 @@ import numpy as np
 
 @dataclass(frozen=True)
 class CostModel:
-    """A run takes `overhead[batch]` seconds, and `step_seconds[batch]` for each time step."""
+    """A run takes `overhead[batch]` seconds, and `step_seconds[batch]` for each time step.
 
-    overhead: np.ndarray
-    """float64 [largest batch + 1]; entry 0 is unused."""
-    step_seconds: np.ndarray
-    """Of the same shape."""
+    Lists rather than arrays: a single element is what every decision asks for, and an array takes far longer for it.
+    """
+
+    overhead: Sequence[float]
+    """[largest batch + 1]; entry 0 is unused."""
+    step_seconds: Sequence[float]
+    """Of the same length."""
 
     def seconds(self, batch: int, steps: int) -> float:
-        return float(self.overhead[batch] + steps * self.step_seconds[batch])
+        return self.overhead[batch] + steps * self.step_seconds[batch]
 
     def steps_within(self, batch: int, budget: float) -> int:
         """The largest number of time steps of `batch` rows that take `budget` seconds, overhead apart; at least 1."""
@@ -25,7 +28,7 @@ class CostModel:
     def seconds_alone(self, steps: int) -> float:
         """What one sequence costs with all slots in use: its share of the batch's time."""
         largest = len(self.step_seconds) - 1
-        return steps * float(self.step_seconds[largest]) / largest
+        return steps * self.step_seconds[largest] / largest
 
 
 def measure(run: Callable[[int, int], float], largest_batch: int, short: int, long: int, repeats: int = 5) -> CostModel:
@@ -41,4 +44,4 @@ def measure(run: Callable[[int, int], float], largest_batch: int, short: int, lo
     slopes = np.maximum.accumulate(np.maximum((fastest[:, 1] - fastest[:, 0]) / (long - short), 1e-8))
     overheads = np.maximum.accumulate(np.maximum(fastest[:, 0] - short * slopes, 0.0))
     sizes = np.arange(largest_batch + 1)
-    return CostModel(np.interp(sizes, batches, overheads), np.interp(sizes, batches, slopes))
+    return CostModel(np.interp(sizes, batches, overheads).tolist(), np.interp(sizes, batches, slopes).tolist())

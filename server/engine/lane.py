@@ -84,10 +84,12 @@ class Lane(ABC):
         self.virtual_time = 0.0
         self.tally = Tally()
         self._abandoned = False
+        self._seconds_a_step = cost.seconds_alone(1)
 
     def admit(self, sequence: Sequence, priority: float = 0.0) -> None:
-        call, seconds = sequence.call, self.cost.seconds_alone(sequence.steps)
-        self.waiting.push(sequence, virtual_deadline(call.arrived, seconds, self.policy.stretch, priority))
+        seconds = sequence.steps * self._seconds_a_step
+        deadline = virtual_deadline(sequence.call.arrived, seconds, self.policy.stretch, priority)
+        self.waiting.push(sequence, deadline)
 
     @property
     @abstractmethod
@@ -153,10 +155,9 @@ class ChunkedLane(Lane):
         self.rows: list[Sequence] = []
         self._free: list[int] = []
         self._state = np.tile(shape.initial_state, (policy.slots, 1))
-        self._remaining = np.zeros(policy.slots, np.int32)
-        self._position = np.zeros(policy.slots, np.int64)
         self._fresh = False
         self._inputs = shape.empty(policy.slots, 0)
+        self._next = np.zeros((policy.slots, 1), np.int64)
         self._widen(256)
 
     @property
@@ -169,29 +170,31 @@ class ChunkedLane(Lane):
         if self.waiting:
             for sequence in self.waiting.take(self.policy.slots - self.running):
                 self._seat(sequence, now)
-        self._close_gaps()
+        if self._free:
+            self._close_gaps()
         if not self.rows:
             return None
         size = len(self.rows)
-        remaining = self._remaining[:size]
+        remaining = [sequence.remaining for sequence in self.rows]
         steps = self._chunk_length(remaining)
         self.tally.padded_steps += size * steps
-        return Batch(self._chunk(size, steps), np.minimum(remaining, steps), self._state[:size])
+        lengths = np.array([min(left, steps) for left in remaining], np.int32)
+        return Batch(self._chunk(size, steps), lengths, self._state[:size])
 
     def deliver(self, batch: Batch, outputs: np.ndarray, next_state: np.ndarray, now: float) -> None:
         size, steps = batch.rows, batch.steps
         self._state[:size] = next_state
-        self._position[:size] += steps
-        self._remaining[:size] -= steps
+        self._next[:size] += steps
         if self.shape.per_step:
             for sequence, piece, length in zip(self.rows, outputs, batch.lengths, strict=True):
                 sequence.pieces.append(piece[:length])
-        for row in (self._remaining[:size] <= 0).nonzero()[0].tolist():
-            sequence = self.rows[row]
-            answer = np.concatenate(sequence.pieces) if self.shape.per_step else outputs[row]
-            self.tally.steps += sequence.steps
-            self._finish(sequence, answer, next_state[row], now)
-            self._free.append(row)
+        for row, sequence in enumerate(self.rows):
+            sequence.remaining -= steps
+            if sequence.remaining <= 0:
+                answer = np.concatenate(sequence.pieces) if self.shape.per_step else outputs[row]
+                self.tally.steps += sequence.steps
+                self._finish(sequence, answer, next_state[row], now)
+                self._free.append(row)
 
     def fail(self, error: ServiceError) -> None:
         self._fail(self.rows, error)
@@ -212,7 +215,7 @@ class ChunkedLane(Lane):
         if sequence.steps > self._inputs.shape[1]:
             self._widen(max(sequence.steps, 2 * self._inputs.shape[1]))
         self._inputs[row, : sequence.steps] = sequence.inputs
-        self._position[row], self._remaining[row] = 0, sequence.steps
+        self._next[row] = row * self._inputs.shape[1]
         self._state[row] = self.shape.initial_state if sequence.state is None else sequence.state
         self._fresh |= sequence.state is None
         if not sequence.call.started:
@@ -220,34 +223,33 @@ class ChunkedLane(Lane):
 
     def _close_gaps(self) -> None:
         """Moves the last rows into the places that nobody took."""
+        width = self._inputs.shape[1]
         for row in sorted(self._free, reverse=True):
             last = len(self.rows) - 1
             if row != last:
                 self.rows[row] = self.rows[last]
                 self._state[row] = self._state[last]
-                position, remaining = int(self._position[last]), int(self._remaining[last])
-                self._position[row], self._remaining[row] = position, remaining
+                position, remaining = int(self._next[last, 0]) - last * width, self.rows[last].remaining
+                self._next[row] = row * width + position
                 self._inputs[row, position : position + remaining] = self._inputs[last, position : position + remaining]
             self.rows.pop()
         self._free.clear()
 
     def _widen(self, steps: int) -> None:
         """Makes room for sequences of `steps` steps."""
-        wider = self.shape.empty(self.policy.slots, steps)
-        wider[:, : self._inputs.shape[1]] = self._inputs
-        self._inputs = wider
-        self._flat = wider.reshape(-1, *wider.shape[2:])
-        self._starts = np.arange(self.policy.slots)[:, None] * steps
+        wider, width = self.shape.empty(self.policy.slots, steps), self._inputs.shape[1]
+        wider[:, :width] = self._inputs
+        self._next += np.arange(self.policy.slots)[:, None] * (steps - width)
+        self._inputs, self._flat, self._ahead = wider, wider.reshape(-1, *wider.shape[2:]), np.arange(steps)
 
-    def _chunk_length(self, remaining: np.ndarray) -> int:
+    def _chunk_length(self, remaining: list[int]) -> int:
         smallest = self.shape.first_chunk if self._fresh else 1
         self._fresh = False
         return chunk_length(remaining, smallest, self.cost, self.policy)
 
     def _chunk(self, size: int, steps: int) -> np.ndarray:
         """The next `steps` inputs of the first `size` rows. Past a row's end stands what happens to stand there."""
-        places = self._starts[:size] + self._position[:size, None] + np.arange(steps)
-        return self._flat.take(places, 0, mode="clip")
+        return self._flat.take(self._next[:size] + self._ahead[:steps], 0, mode="clip")
 
 
 class PaddedLane(Lane):

@@ -7,11 +7,9 @@ change a heap keeps the order at the logarithm of the queue's length.
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
-
-import numpy as np
 
 from server.engine.cost import CostModel
 from server.engine.sequence import Sequence
@@ -82,20 +80,28 @@ def virtual_deadline(arrived: float, seconds: float, stretch: float, priority: f
     return arrived + stretch * seconds - priority
 
 
-def chunk_length(remaining: np.ndarray, smallest: int, cost: CostModel, policy: Policy) -> int:
-    """Time steps of the next chunk, for rows with `remaining` steps to go (int [batch]): at least `smallest`, and as
-    many as do the most useful steps a second.
+def chunk_length(remaining: Iterable[int], smallest: int, cost: CostModel, policy: Policy) -> int:
+    """Time steps of the next chunk, for rows with `remaining` steps to go: at least `smallest`, and as many as do the
+    most useful steps a second.
 
     A long chunk shares its overhead among many steps; but a row that ends within it leaves its place empty until the
     next one. What a chunk of K steps achieves is sum(min(remaining, K)), in overhead + K * (time of a step), and the
     best K is the end of some row, or what the time budget allows, so that a new request never waits for long.
     """
-    batch = len(remaining)
+    ends = sorted(remaining)
+    batch = len(ends)
     most = cost.steps_within(batch, policy.chunk_seconds)
-    ends = np.sort(np.minimum(remaining, most))
-    useful = ends.cumsum() + ends * np.arange(batch - 1, -1, -1)
-    seconds = ends * cost.step_seconds[batch] + (cost.overhead[batch] + PLANNING_SECONDS)
-    return max(int(ends[(useful / seconds).argmax()]), smallest)
+    overhead, step_seconds = cost.overhead[batch] + PLANNING_SECONDS, cost.step_seconds[batch]
+    best, best_rate, ended = 0, 0.0, 0
+    for place, end in enumerate(ends):
+        steps = min(end, most)
+        rate = (ended + steps * (batch - place)) / (overhead + steps * step_seconds)
+        if rate > best_rate:
+            best, best_rate = steps, rate
+        if end >= most:
+            break
+        ended += end
+    return max(best, smallest)
 
 
 def padded_batch(window: list[Sequence], slots: int, cost: CostModel, equal_lengths: bool = False) -> list[Sequence]:

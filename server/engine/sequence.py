@@ -56,14 +56,14 @@ class Call:
 class Sequence:
     """One encoded input: int64 ids [T] or float32 features [T, F], and the state to start from (None: the initial)."""
 
-    __slots__ = ("call", "index", "inputs", "pieces", "return_state", "state", "steps")
+    __slots__ = ("call", "index", "inputs", "pieces", "remaining", "return_state", "state", "steps")
 
     def __init__(
         self, call: Call, index: int, inputs: np.ndarray, state: np.ndarray | None = None, return_state: bool = False
     ) -> None:
         self.call, self.index, self.inputs = call, index, inputs
         self.state, self.return_state = state, return_state
-        self.steps = len(inputs)
+        self.steps = self.remaining = len(inputs)
         self.pieces: list[np.ndarray] = []
 
     def __repr__(self) -> str:

@@ -62,7 +62,7 @@ class TickingBackend(SummingBackend):
 
 def cost(slots: int, overhead: float = 1e-4, step: float = 1e-5) -> CostModel:
     """A run costs `overhead`, and `step` for each time step, however many rows there are."""
-    return CostModel(np.full(slots + 1, overhead), np.full(slots + 1, step))
+    return CostModel([overhead] * (slots + 1), [step] * (slots + 1))
 
 
 def policy(slots: int = 4, chunk_steps: int = 8, stretch: float = 4.0) -> Policy:

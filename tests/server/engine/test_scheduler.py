@@ -29,7 +29,7 @@ rows_left = st.lists(st.integers(1, 500), min_size=1, max_size=32)
 
 @given(rows_left, st.floats(1e-4, 1e-2))
 def test_a_chunk_ends_with_a_row_or_with_the_time_budget(remaining, budget):
-    length = chunk_length(np.array(remaining), 1, cost(32), Policy(32, budget))
+    length = chunk_length(remaining, 1, cost(32), Policy(32, budget))
     assert length in {*remaining, int(budget / 1e-5)}
     assert length <= max(max(remaining), 1)
     assert length * 1e-5 <= budget
@@ -42,23 +42,23 @@ def test_no_other_chunk_does_more_useful_steps_a_second(remaining, overhead):
     def rate(length: int) -> float:
         return np.minimum(rows, length).sum() / (costs.seconds(len(rows), length) + PLANNING_SECONDS)
 
-    chosen = chunk_length(rows, 1, costs, Policy(32, 10.0))
+    chosen = chunk_length(remaining, 1, costs, Policy(32, 10.0))
     assert rate(chosen) == pytest.approx(max(rate(length) for length in range(1, max(remaining) + 1)))
 
 
 @given(rows_left)
 def test_the_more_overhead_the_longer_the_chunk(remaining):
-    lengths = [chunk_length(np.array(remaining), 1, cost(32, overhead), Policy(32, 10.0)) for overhead in (0, 1e-4, 1)]
+    lengths = [chunk_length(remaining, 1, cost(32, overhead), Policy(32, 10.0)) for overhead in (0, 1e-4, 1)]
     assert lengths == sorted(lengths)
     assert lengths[-1] == max(remaining)
 
 
 def test_a_first_chunk_is_as_long_as_the_network_needs():
-    assert chunk_length(np.array([200, 10]), 168, cost(4), policy()) == 168
+    assert chunk_length([200, 10], 168, cost(4), policy()) == 168
 
 
 def test_a_sequence_alone_runs_as_far_as_the_time_budget_goes():
-    assert chunk_length(np.array([500]), 1, cost(4), policy(chunk_steps=200)) == 200
+    assert chunk_length([500], 1, cost(4), policy(chunk_steps=200)) == 200
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), max_size=50))
@@ -117,7 +117,7 @@ def test_a_padded_batch_holds_the_head_and_nobody_twice(lengths, slots, equal_le
 
 def test_a_padded_batch_leaves_out_what_would_make_it_dearer(loop):
     """Rows cost time in proportion, so a long row beside short ones is mostly padding."""
-    proportional = CostModel(np.full(9, 1e-5), np.arange(9) * 1e-5)
+    proportional = CostModel([1e-5] * 9, [size * 1e-5 for size in range(9)])
     short, long = [sequence(loop, 10) for _ in range(3)], sequence(loop, 1000)
     assert padded_batch([short[0], long, *short[1:]], 8, proportional) == short
 
