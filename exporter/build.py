@@ -1,5 +1,7 @@
 """The ONNX graphs of a source: fp32, and every other precision that its network allows."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnx
 
@@ -8,7 +10,7 @@ from exporter.errors import ExportError
 from exporter.options import Options
 from exporter.precisions import DEVICES, variants
 from exporter.precisions import why_not as not_possible
-from exporter.recurrent import pinned_columns
+from exporter.recurrent import bounds_of_int8, pinned_columns
 from exporter.report import Built
 from exporter.sessions import Rows
 from exporter.source import AnyNetwork, Source
@@ -30,7 +32,7 @@ def build(source: Source, rows: Rows, options: Options) -> Built:
         raise ExportError("padding: a network that runs in chunks must allow it, since chunks end at different steps")
     smallest = 1 if chunkable else source.limits.smallest
     fp32 = graph.to_onnx(network, example(rows, source.limits.largest), smallest)
-    models, reasons = precisions(source, fp32, options)
+    models, reasons = precisions(source, fp32, options, bounds_of_int8(network))
     return Built(
         models=models,
         slices=network.state_slices() if chunkable else (),
@@ -42,10 +44,10 @@ def build(source: Source, rows: Rows, options: Options) -> Built:
 
 
 def precisions(
-    source: Source, fp32: onnx.ModelProto, options: Options
+    source: Source, fp32: onnx.ModelProto, options: Options, bounds: Mapping[str, float]
 ) -> tuple[dict[Precision, onnx.ModelProto], dict[str, str]]:
-    """The wanted precisions, and why another one cannot be had, or was not run."""
-    models = variants(fp32, pinned=source.without_int8 is None)
+    """The wanted precisions, and why another one cannot be had, or was not run. `bounds` are for int8."""
+    models = variants(fp32, pinned=source.without_int8 is None, bounds=bounds)
     reasons: dict[str, str] = {**not_possible(fp32)}
     if source.without_int8 is not None:
         reasons["int8"] = source.without_int8

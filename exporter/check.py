@@ -19,6 +19,8 @@ from training.evaluation import Evaluation, Gate, Split
 PARITY_ROWS = 256
 INVARIANCE_ROWS = 96
 SCORE_BATCH = 32
+FAR_ROWS = 16
+ROUNDING = 30
 
 Splits = Mapping[Split, Evaluation]
 Figures = Mapping[Split, Mapping[str, float]]
@@ -28,9 +30,11 @@ Figures = Mapping[Split, Mapping[str, float]]
 def check(source: Source, built: Built, splits: Splits, rows: Rows, options: Options) -> dict[Precision, Finding]:
     """What was found of every precision, the cheap checks first. Raises CheckFailed. No splits, no metrics."""
     subjects = {precision: describe.subject(source, built, precision) for precision in built.models}
-    some = spread(rows, PARITY_ROWS)
+    some, far = spread(rows, PARITY_ROWS), source.beyond(spread(rows, FAR_ROWS)) if source.beyond else []
     reference = as_array(source.reference(some), built.per_step)
-    exact = {name: exactness(name, subjects[name], some, reference, options) for name in built.runnable}
+    if far:
+        check_far(source, subjects["fp32"], far, options)
+    exact = {name: exactness(name, subjects[name], some, reference, options, far) for name in built.runnable}
     sessions = {name: subjects[name].session() for name in built.runnable}
     outputs = {name: answers(name, session, splits) for name, session in sessions.items()}
     metrics = {name: figures(splits, outputs[name]) for name in sessions}
@@ -55,17 +59,38 @@ def figures(splits: Splits, outputs: Mapping[Split, np.ndarray]) -> dict[Split, 
 
 
 def exactness(
-    precision: Precision, subject: Subject, rows: Rows, reference: np.ndarray, options: Options
+    precision: Precision, subject: Subject, rows: Rows, reference: np.ndarray, options: Options, far: Rows = ()
 ) -> tuple[float, Invariance]:
-    """Parity to the reference, and invariance; the pins on the way."""
+    """Parity to the reference, and invariance, of `far` rows as well; the pins on the way."""
     parity = verify.parity(reference, score(subject.session(), rows, f"{precision}, parity"))
     check_parity(parity, precision, options)
-    some = spread(rows, INVARIANCE_ROWS)
+    some = [*spread(rows, INVARIANCE_ROWS), *far]
     verify.check_pins(subject, some)
     invariance = verify.invariance(subject, some)
     verify.check_invariance(invariance, precision, subject, some, options.invariance)
     print(f"{precision}: {parity:.1g} from PyTorch, exact over {invariance.sequences} sequences", flush=True)
     return parity, invariance
+
+
+def check_far(source: Source, fp32: Subject, rows: Rows, options: Options) -> None:
+    """fp32 is the network for inputs far from all that was seen, too. Raises CheckFailed.
+
+    Large inputs are large sums, which round more: what that does to the network itself is accepted, several times over.
+    Where the network has no finite answer, any will do.
+    """
+    reference = as_array(source.reference(rows), fp32.per_step)
+    accepted = np.full(len(rows), options.parity)
+    if source.float64 is not None:
+        own = verify.row_parities(as_array(source.float64(rows), fp32.per_step), reference)
+        accepted = np.fmax(accepted, ROUNDING * own)
+    parities = verify.row_parities(reference, score(fp32.session(), rows, "fp32, far from the rows"))
+    finite = np.isfinite(reference.reshape(len(rows), -1)).all(1)
+    wrong = finite & ~(parities <= accepted)
+    if wrong.any():
+        raise CheckFailed(
+            f"parity: fp32 differs from PyTorch by {parities[wrong].max():.3g} where inputs are far larger than in the "
+            f"rows, at most {accepted[wrong].min():.3g} is accepted"
+        )
 
 
 def simulated_parity(

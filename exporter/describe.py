@@ -98,12 +98,14 @@ def on_cuda(built: Built) -> tuple[Precision, ...]:
 
 def precision_file(done: Export, precision: Precision, folder: Path) -> schema.PrecisionFile:
     finding, file = done.findings[precision], f"{precision}.onnx"
+    clamped = dict(done.source.int8_bounds) if precision == "int8" else {}
     return schema.PrecisionFile(
         file=file,
         bytes=(folder / file).stat().st_size,
         operators=graph.operators(done.built.models[precision]),
         devices=DEVICES[precision],
-        contract=contract(precision, padding=done.source.padding, chunkable=done.built.chunkable),
+        contract=contract(precision, clamped, done.source.padding, done.built.chunkable),
+        clamped_at=clamped,
         parity=finding.parity,
         invariance=finding.invariance,
         validation=dict(finding.metrics.get("validation", {})),

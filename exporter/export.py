@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from exporter import card, describe, page, verify
@@ -38,8 +38,19 @@ def export(source: Source, evaluate: Evaluate | None, target: Path, options: Opt
     rows = splits["validation"].inputs if splits else generated(source)
     print("building the graphs", flush=True)
     built = build(source, rows, options)
+    if source.int8_bounds and "int8" in built.models:
+        print(f"note: {clamping(source.int8_bounds)}", flush=True)
     findings = check(source, built, splits, rows, options)
     return publish(Export(source, built, findings, splits, describe.typical_steps(rows), options, rows), target)
+
+
+def clamping(bounds: Mapping[str, float]) -> str:
+    """What int8 does to large inputs, and what can be done about it, for people."""
+    told = " and ".join(f"what {layer} reads at ±{bound:.4g}" for layer, bound in bounds.items())
+    return (
+        f"int8 clamps {told} (after scaling), far beyond all rows; no other precision does, so a server takes int8 "
+        "only if it is asked to; if training clamped inputs, too, say where with --clip"
+    )
 
 
 def evaluated(evaluate: Evaluate | None, options: Options) -> Splits:

@@ -13,6 +13,7 @@ from training.networks.step import StateSlice
 
 USUAL = ["Sigmoid", "Tanh", "Tanh"]
 """Activations of an LSTM's gates, candidate and output."""
+LARGEST = torch.finfo(torch.float32).max
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,13 @@ class OnnxLayers(nn.Module):
     """Stacked layers as ONNX nodes, for `torch.onnx.export`; they do not run in PyTorch.
 
     `bound` is the largest magnitude that an input may have: inputs are clamped to it and, with pins, they get the
-    pinned columns and zeros past each length. Without a bound, pinned layers expect inputs that end in ±a already. The
-    state [B, S] holds, layer after layer and direction after direction, h and, for an LSTM, c: H values and the pins.
-    `linear_before_reset=False` is the GRU that resets the hidden state before its product (Keras' `reset_after=False`);
-    `activations` are ONNX's names for one direction: gates, candidate and, for an LSTM, output (pins need the usual).
+    pinned columns and zeros past each length. With `clamps=False` that is left to the graph that needs it, the int8 one
+    (see `exporter.quantize`), and inputs are only kept finite: infinity times a pin's weight of zero is not a number.
+    `counts` says that inputs beyond the bound are to be counted. Without a bound, pinned layers expect inputs that end
+    in ±a already. The state [B, S] holds, layer after layer and direction after direction, h and, for an LSTM, c: H
+    values and the pins. `linear_before_reset=False` is the GRU that resets the hidden state before its product (Keras'
+    `reset_after=False`); `activations` are ONNX's names for one direction: gates, candidate and, for an LSTM, output
+    (pins need the usual).
     """
 
     def __init__(
@@ -39,12 +43,15 @@ class OnnxLayers(nn.Module):
         pins: int,
         input_forget: bool = False,
         bound: float | None = None,
+        clamps: bool = True,
+        counts: bool = False,
         linear_before_reset: bool = True,
         activations: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         _check(cell, layers, pins, activations)
         self.cell, self.pins, self.bound = cell, pins, bound
+        self.clamps, self.counts = clamps, counts
         self.hidden_size, self.num_layers = layers[0].hidden_size, len(layers)
         self.directions, self.width = layers[0].directions, layers[0].hidden_size + pins
         self.attributes = self._attributes(input_forget, linear_before_reset, activations)
@@ -114,7 +121,8 @@ class OnnxLayers(nn.Module):
         """What the first layer sees: float32 [T, B, I + pins]. What stands past a length must not spoil the range."""
         if self.bound is None:
             return inputs
-        inputs = inputs.clamp(-self.bound, self.bound)
+        limit = self.bound if self.clamps else LARGEST
+        inputs = inputs.clamp(-limit, limit)
         if not self.pins:
             return inputs
         valid = torch.arange(inputs.shape[0])[:, None] < lengths[None, :]
@@ -122,6 +130,11 @@ class OnnxLayers(nn.Module):
         for value in (self.bound, -self.bound):
             inputs = nn.functional.pad(inputs, (0, 1), value=value)
         return inputs
+
+    def beyond(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """How many of a row's inputs [T, B, I] are beyond the bound: int64 [B, 1]. Padding does not count."""
+        valid = torch.arange(inputs.shape[0])[:, None] < lengths[None, :]
+        return ((inputs.abs() > self.bound) & valid[..., None]).sum((0, 2))[:, None]
 
     def _node(self, layer: int, inputs: Tensor, lengths: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """One layer: outputs [T, B, D, width] (a single direction: [T, B, width]) and the next h, c [D, B, width]."""

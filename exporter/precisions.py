@@ -1,5 +1,8 @@
 """The precisions of a network: what each promises, where it runs, and how its graph comes from the fp32 one."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import onnx
 
 from exporter.half import half, why_not_half
@@ -36,10 +39,21 @@ DEVICES: dict[Precision, tuple[Device, ...]] = {
 SMALL_WEIGHTS = "its weights are so small that 8 bits and their scales would save nothing"
 
 
-def contract(precision: Precision, padding: bool = True, chunkable: bool = True) -> str:
-    """What is promised of a precision of a network that allows padding, or chunks, or not."""
+def contract(
+    precision: Precision,
+    clamped: Mapping[str, float] = MappingProxyType({}),
+    padding: bool = True,
+    chunkable: bool = True,
+) -> str:
+    """What is promised of a precision of a network that allows padding, or chunks, or not.
+
+    `clamped` are the bounds at which the inputs of layers are clamped, by the layers' names.
+    """
     ways = ["alone", "in company", *["padded"] * padding, *["in chunks"] * chunkable]
-    return CONTRACTS[precision].format(ways=f"{', '.join(ways[:-1])} and {ways[-1]}")
+    promised = CONTRACTS[precision].format(ways=f"{', '.join(ways[:-1])} and {ways[-1]}")
+    bounds = " and ".join(f"what {layer} reads at ±{bound:.4g}" for layer, bound in clamped.items())
+    told = f" It clamps {bounds} (after scaling), and beyond that its answers are not the network's." if bounds else ""
+    return promised + told
 
 
 def why_not(fp32: onnx.ModelProto) -> dict[Precision, str]:
@@ -52,15 +66,18 @@ def why_not(fp32: onnx.ModelProto) -> dict[Precision, str]:
     return reasons
 
 
-def variants(fp32: onnx.ModelProto, pinned: bool) -> dict[Precision, onnx.ModelProto]:
+def variants(
+    fp32: onnx.ModelProto, pinned: bool, bounds: Mapping[str, float] = MappingProxyType({})
+) -> dict[Precision, onnx.ModelProto]:
     """The graph of every precision that can be had, fp32 included. Raises QuantizationError.
 
     `pinned` says whether the graph has the pinned units that an int8 LSTM needs; only then there is an int8 graph.
+    `bounds` are where that one clamps its inputs (see `exporter.quantize.quantized`); no other does.
     """
     missing = why_not(fp32)
     models: dict[Precision, onnx.ModelProto] = {"fp32": fp32}
     if pinned:
-        models["int8"] = quantized(fp32)
+        models["int8"] = quantized(fp32, bounds=bounds)
     if "int8-weights" not in missing:
         models["int8-weights"] = weight_only(fp32)
     if "fp16" not in missing:

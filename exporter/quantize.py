@@ -7,8 +7,10 @@ reads them (an unrolled decoder) in float32, and takes other nodes apart.
 """
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -23,20 +25,28 @@ from exporter.weight_only import LEVELS, rounded
 DOMAIN = "com.microsoft"
 INPUTS = 8
 """Of an LSTM, with all optional ones; in the quantized form the scales and zero points of W and R follow."""
+ENDS = ("lowest", "largest")
 REDUCED_LEVELS = 64
 """In 7 bits: two products of 255 x 64 fit into 16 bits."""
 
 
-def quantized(model: onnx.ModelProto, reduce_range: bool = False) -> onnx.ModelProto:
+def quantized(
+    model: onnx.ModelProto, reduce_range: bool = False, bounds: Mapping[str, float] = MappingProxyType({})
+) -> onnx.ModelProto:
     """A copy in which every LSTM is a DynamicQuantizeLSTM (weights int8 per channel) and its embedding uint8.
 
-    With `reduce_range`, weights have 7 bits; that is there to be measured (see `exporter.saturation`), not served.
-    Raises QuantizationError if the weights of an LSTM are not constants.
+    `bounds` are where the inputs of an LSTM are clamped, by the name of the weights that they are multiplied with: its
+    range must be a constant, which a float graph does not need. With `reduce_range`, weights have 7 bits; that is there
+    to be measured (see `exporter.saturation`), not served. Raises QuantizationError if the weights of an LSTM are not
+    constants, or if there is a bound for weights that no LSTM has.
     """
+    if unknown := bounds.keys() - {node.input[1] for node in model.graph.node if node.op_type == "LSTM"}:
+        raise QuantizationError(f"no LSTM multiplies its inputs by {min(unknown)}, so their bound cannot be kept")
     model = copied(model)
     graph = model.graph
     embeddings = {node.output[0] for node in gathers(graph, ["LSTM"])}
-    to = _Quantizer({tensor.name: tensor for tensor in graph.initializer}, REDUCED_LEVELS if reduce_range else LEVELS)
+    levels = REDUCED_LEVELS if reduce_range else LEVELS
+    to = _Quantizer({tensor.name: tensor for tensor in graph.initializer}, levels, bounds)
     for node in graph.node:
         if node.op_type == "LSTM":
             to.lstm(node)
@@ -47,6 +57,14 @@ def quantized(model: onnx.ModelProto, reduce_range: bool = False) -> onnx.ModelP
     replace(graph, to.nodes, to.constants.values())
     model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
     return model
+
+
+def clamped_at(int8: onnx.ModelProto) -> dict[str, float]:
+    """The `bounds` that a graph was quantized with."""
+    constants = {tensor.name: tensor for tensor in int8.graph.initializer}
+    nodes = [node for node in int8.graph.node if node.op_type == "DynamicQuantizeLSTM"]
+    largest = {node.input[1].removesuffix("_quantized"): f"{node.output[0]}.{ENDS[1]}" for node in nodes}
+    return {name: float(numpy_helper.to_array(constants[end])) for name, end in largest.items() if end in constants}
 
 
 def unpinned_int8(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -68,11 +86,14 @@ class _Quantizer:
 
     constants: dict[str, onnx.TensorProto]
     levels: int
+    bounds: Mapping[str, float]
     nodes: list[onnx.NodeProto] = field(default_factory=list)
 
     def lstm(self, node: onnx.NodeProto) -> None:
         weights = [self._weights(node, place) for place in (1, 2)]
         inputs = [*node.input, *[""] * (INPUTS - len(node.input))]
+        if (bound := self.bounds.get(node.input[1])) is not None:
+            inputs[0] = self._clamped(node, bound)
         inputs[1:3] = [matrix for matrix, _, _ in weights]
         for _, scale, zero_point in weights:
             inputs += [scale, zero_point]
@@ -90,6 +111,15 @@ class _Quantizer:
         self.nodes.append(node)
         dequantize = helper.make_node("DequantizeLinear", [integers, *names[1:]], [output], name=f"{output}.dequantize")
         self.nodes.append(dequantize)
+
+    def _clamped(self, node: onnx.NodeProto, bound: float) -> str:
+        """The inputs of an LSTM within ±bound, where their pinned columns are: their name."""
+        limits = [f"{node.output[0]}.{end}" for end in ENDS]
+        for name, value in zip(limits, (-bound, bound), strict=True):
+            self.constants[name] = numpy_helper.from_array(np.array(value, np.float32), name)
+        target = f"{node.output[0]}.clamped"
+        self.nodes.append(helper.make_node("Clip", [node.input[0], *limits], [target], name=f"{target}.clip"))
+        return target
 
     def _weights(self, node: onnx.NodeProto, place: int) -> tuple[str, str, str]:
         """W or R [D, 4 * H, I] as int8 [D, I, 4 * H], its scales and its zero points [D, 4 * H]: their names."""

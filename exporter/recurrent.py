@@ -86,6 +86,12 @@ def pinned_columns(network: StepNetwork) -> tuple[int, ...]:
     return tuple(columns)
 
 
+def bounds_of_int8(network: StepNetwork | WholeNetwork) -> dict[str, float]:
+    """Where an int8 graph has to clamp inputs itself, by the name of the weights that they are multiplied with."""
+    layers = ((name, one) for name, one in network.named_modules() if isinstance(one, OnnxLayers))
+    return {f"{name}.W0": one.bound for name, one in layers if one.bound is not None and not one.clamps}
+
+
 def _pinned_table(table: Tensor, pins: int) -> Tensor:
     """[V, E] -> [V, E + pins], where every row ends in +a and -a, a being the largest magnitude in the table."""
     largest = table.abs().max()

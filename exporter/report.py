@@ -74,9 +74,13 @@ class Export:
 
     @property
     def preferred(self) -> tuple[Precision, ...]:
-        """Precisions for the CPU, best first: by the time of chunks or, where there are none, of whole sequences."""
+        """Precisions for the CPU, best first: by the time of chunks or, where there are none, of whole sequences.
+
+        An int8 that clamps inputs where the network does not comes last: whoever wants it must ask for it.
+        """
         found = {precision: self.findings[precision] for precision in self.built.runnable}
-        return preference({name: one.chunk_milliseconds or one.milliseconds for name, one in found.items()})
+        order = preference({name: one.chunk_milliseconds or one.milliseconds for name, one in found.items()})
+        return tuple(sorted(order, key=lambda name: name == "int8")) if self.source.int8_bounds else order
 
 
 @dataclass(frozen=True)

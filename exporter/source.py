@@ -62,6 +62,12 @@ class Source:
     tokenizer: Path | None = None
     """Copied into the bundle."""
     clip: float | None = None
+    int8_bounds: Mapping[str, float] = field(default_factory=dict)
+    """Where int8, and nothing else, clamps what recurrent layers read, by their names: at bounds that are not the
+    network's own, but were taken from rows."""
+    beyond: Callable[[Rows], Rows] | None = None
+    """Some raw rows -> rows far outside of their range, which fp32 must answer as the network does. None: such rows
+    are not tried, since token ids have a range, and our own networks clamp inputs themselves."""
     template: str = "default"
     """Of the card: a recipe's name, or the general one."""
     about: About | None = None

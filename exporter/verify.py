@@ -73,9 +73,14 @@ def check_pins(subject: Subject, rows: Rows) -> None:
 
 def parity(reference: np.ndarray, outputs: np.ndarray) -> float:
     """The largest difference of outputs [N, ...] to the reference, by a row's largest output where that is above 1."""
+    return float(row_parities(reference, outputs).max())
+
+
+def row_parities(reference: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """The same for each row: [N]."""
     scale = np.abs(reference.reshape(len(reference), -1)).max(1)
     differences = np.abs(outputs - reference).reshape(len(reference), -1).max(1)
-    return float((differences / np.maximum(1.0, scale)).max())
+    return differences / np.maximum(1.0, scale)
 
 
 def invariance(subject: Subject, rows: Rows, seed: int = 0) -> Invariance:

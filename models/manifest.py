@@ -126,7 +126,8 @@ class Manifest(Part):
     pinned: tuple[int, ...] = ()
     """Columns of the state that no step may change: what keeps the scales of a quantized product constant."""
     clip: float | None = None
-    """Scaled inputs are clamped to [-clip, clip]; the state slice `clipped`, where there is one, counts how often."""
+    """Scaled inputs are clamped to [-clip, clip], as a part of the network. The state slice `clipped`, where there is
+    one, counts how often; without a clip, how often inputs were beyond what a precision is `clamped_at`."""
     tokenizer: FileName | None = None
     precisions: dict[Precision, PrecisionFile]
     preference: dict[Device, tuple[Precision, ...]]

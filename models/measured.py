@@ -38,6 +38,9 @@ class PrecisionFile(Part):
     devices: tuple[Device, ...]
     contract: str = ""
     """What is promised of this precision, in a sentence."""
+    clamped_at: dict[str, float] = {}
+    """Where this precision clamps what recurrent layers read (after scaling), by their names, although the network does
+    not: at bounds that were taken from labelled rows. Beyond them its answers are others than the network's."""
     parity: float | None
     """Largest difference of the outputs to eager PyTorch in float32 (for int8: the quantization error), by the largest
     output of the same sequence where that is above 1. None, as with invariance: not run, for want of such a device."""

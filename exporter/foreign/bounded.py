@@ -36,7 +36,7 @@ def is_marked(value: Any) -> bool:
 
 
 class Bounds(TorchFunctionMode):
-    """Carries the marks on while a module runs."""
+    """Carries the marks on while a module runs. What changes a tensor in place takes its mark away."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
@@ -46,7 +46,14 @@ class Bounds(TorchFunctionMode):
         tensors = [each for each in _flat(args) if isinstance(each, Tensor) and each.is_floating_point()]
         if name in MOVING and tensors and all(map(is_marked, tensors)) and not _scales(name, args):
             return mark(result)
+        if _in_place(name) and isinstance(args[0], Tensor):
+            setattr(args[0], MARK, False)
         return result
+
+
+def _in_place(name: str) -> bool:
+    """`add_`, `__iadd__`, `__setitem__`."""
+    return (name.endswith("_") and not name.endswith("__")) or name.startswith(("__i", "__set"))
 
 
 def _flat(values: Any) -> list[Any]:

@@ -1,6 +1,7 @@
 """How large the inputs of each recurrent layer can get, which a constant int8 scale needs to know."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,16 +15,25 @@ HEADROOM = 4.0
 """Inputs are clamped at this many times the largest magnitude that was seen in real rows."""
 STEPS_COMPARED = 6
 BEHIND_RECURRENT = 1.0
+FROM_ROWS = f"{HEADROOM:g} times the largest magnitude in the rows"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The largest magnitude of a layer's inputs. If it is only `likely`, larger ones are possible."""
+
+    largest: float
+    likely: bool = False
 
 
 class Unbounded(Exception):
     """Why there is no pinned int8, in a sentence."""
 
 
-def bounds(found: Understood, rows: Rows | None, clip: float | None) -> dict[str, float]:
-    """The largest magnitude of each recurrent layer's inputs, by the layer's name. `rows` are scaled and real.
+def bounds(found: Understood, rows: Rows | None, clip: float | None) -> dict[str, Bound]:
+    """How large the inputs of each recurrent layer get, by the layer's name. `rows` are scaled and real.
 
-    Exact for token ids, over the whole vocabulary, and for what reads hidden states; else `clip`, or what was seen.
+    Exact for token ids, over the whole vocabulary, for what reads hidden states, and for `clip`; else what was seen.
     Raises Unbounded.
     """
     for layer in found.layers:
@@ -35,19 +45,19 @@ def bounds(found: Understood, rows: Rows | None, clip: float | None) -> dict[str
     return {name: _bound(found, name, seen, rows, clip) for name in dict.fromkeys(call.layer.name for call in seen)}
 
 
-def _bound(found: Understood, name: str, seen: Sequence, rows: Rows | None, clip: float | None) -> float:
-    if all(call.within_one for call in seen if call.layer.name == name):
-        return BEHIND_RECURRENT
+def _bound(found: Understood, name: str, calls: Sequence, rows: Rows | None, clip: float | None) -> Bound:
+    if all(call.within_one for call in calls if call.layer.name == name):
+        return Bound(BEHIND_RECURRENT)
     if found.inputs.vocabulary is not None and found.smallest == 1 and _token_by_token(found, name):
-        return _over_the_vocabulary(found, name)
+        return Bound(_over_the_vocabulary(found, name))
     if clip is not None and _reads_the_inputs(found, name):
-        return clip
+        return Bound(clip)
     if rows:
-        return HEADROOM * max(float(_read(found, name, torch.from_numpy(row)[None]).abs().max()) for row in rows)
+        seen = max(float(_read(found, name, torch.from_numpy(row)[None]).abs().max()) for row in rows)
+        return Bound(HEADROOM * seen, likely=True)
     raise Unbounded(
         f"the inputs of {name} are not bounded, so no int8 scale fits all of them; give real rows with --eval "
-        f"(inputs are then clamped at {HEADROOM:g} times the largest magnitude in them)"
-        + (", or --clip X" if found.inputs.vocabulary is None else "")
+        f"(int8 then clamps inputs at {FROM_ROWS})" + (", or --clip X" if found.inputs.vocabulary is None else "")
     )
 
 

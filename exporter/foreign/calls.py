@@ -13,6 +13,9 @@ from exporter.foreign.bounded import is_marked, mark
 from exporter.foreign.layers import Pair, RecurrentLayer
 from exporter.foreign.packing import answering
 
+CLIPPED = "clipped"
+"""The part of the state that counts inputs beyond a bound, which no layer may be called."""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -100,7 +103,8 @@ def plan(runs: Sequence[Sequence[Call]]) -> list[Planned] | str:
         if not all(_same(call.initial, other.initial) for other in others):
             return f"{call.layer.name} starts from a state that the module computes from its input"
         repeated = sum(before.layer is call.layer for before in planned)
-        name = call.layer.name if not repeated else f"{call.layer.name}, call {repeated + 1}"
+        own = call.layer.name if call.layer.name != CLIPPED else f"layer {CLIPPED}"
+        name = own if not repeated else f"{own}, call {repeated + 1}"
         learned = None if call.starts_from_zero else call.initial
         planned.append(Planned(call.layer, name, learned))
     return planned

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -30,10 +31,14 @@ class Layers(Protocol):
     """`OnnxLayers`, which run in ONNX, or `EagerLayers`, which run in PyTorch."""
 
     bound: float | None
+    counts: bool
+    """Whether inputs beyond the bound are to be counted."""
 
     def state_slice(self, name: str) -> StateSlice: ...
 
     def final(self, state: Tensor) -> Pair: ...
+
+    def beyond(self, inputs: Tensor, lengths: Tensor) -> Tensor: ...
 
     def __call__(self, inputs: Tensor, lengths: Tensor, state: Tensor) -> tuple[list[Tensor], Tensor]: ...
 
@@ -87,26 +92,29 @@ class RecurrentLayer:
             parameter.data.copy_(getattr(self.module, name.replace("_l0", suffix)).detach())
         return single
 
-    def eager(self, bound: float | None = None) -> "EagerLayers":
-        return EagerLayers(self, bound)
+    def eager(self) -> "EagerLayers":
+        return EagerLayers(self)
 
-    def onnx(self, pins: int, bound: float | None = None) -> OnnxLayers:
-        """Raises GraphError for a layer that ONNX does not have."""
+    def onnx(self, pins: int, bound: float | None = None, counts: bool = False) -> OnnxLayers:
+        """Only int8 clamps inputs at the bound: the layer itself has none. Raises GraphError for a layer that ONNX does
+        not have."""
         weights = [layer_weights(single, self.cell, 0) for single in self.single_layers()]
+        build = partial(OnnxLayers, self.cell, weights, pins, bound=bound, clamps=False, counts=counts)
         if not isinstance(self.module, Stepwise):
-            return OnnxLayers(self.cell, weights, pins, bound=bound)
+            return build()
         names, reset_before = self.module.onnx_activations, self.module.reset_before
-        return OnnxLayers(
-            self.cell, weights, pins, bound=bound, linear_before_reset=not reset_before, activations=names
-        )
+        return build(linear_before_reset=not reset_before, activations=names)
 
 
 class EagerLayers(nn.Module):
     """What `OnnxLayers` are, in PyTorch and without pins: a way of running is tried with them before it is exported."""
 
-    def __init__(self, layer: RecurrentLayer, bound: float | None) -> None:
+    bound = None
+    counts = False
+
+    def __init__(self, layer: RecurrentLayer) -> None:
         super().__init__()
-        self.bound, self.has_cell = bound, layer.cell.startswith("lstm")
+        self.has_cell = layer.cell.startswith("lstm")
         self.hidden_size, self.directions = layer.hidden_size, layer.directions
         self.singles = nn.ModuleList(layer.single_layers())
 
@@ -120,7 +128,7 @@ class EagerLayers(nn.Module):
     def forward(self, inputs: Tensor, lengths: Tensor, state: Tensor) -> tuple[list[Tensor], Tensor]:
         """inputs [T, B, I], lengths [B], state [B, S] -> outputs of every layer [T, B, D * H], next state [B, S]."""
         hidden, cell = self.final(state)
-        outputs = [inputs if self.bound is None else inputs.clamp(-self.bound, self.bound)]
+        outputs = [inputs]
         after: list[Tensor] = []
         for number, single in enumerate(self.singles):
             rows = slice(number * self.directions, (number + 1) * self.directions)
@@ -131,6 +139,9 @@ class EagerLayers(nn.Module):
                 outputs.append(pad_packed_sequence(packed, total_length=inputs.shape[0])[0])
             after += final if self.has_cell else [final]
         return outputs[1:], torch.cat([part.transpose(0, 1).flatten(1) for part in after], 1)
+
+    def beyond(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        raise NotImplementedError("without a bound nothing is beyond it")
 
     def final(self, state: Tensor) -> Pair:
         """A state [B, S] as PyTorch hands it out: h and, for an LSTM, c, each [layers * D, B, H]."""

@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from exporter.foreign.scaling import MinMax, ScalerFile
+from exporter.foreign.scaling import Affine, MinMax, ScalerFile
+from exporter.sessions import Rows
 from models.manifest import Inputs
 
 LENGTHS = 8
 """Different lengths, so that some rows share one."""
+STRETCHES = (10.0, -10.0, 100.0, -100.0)
 LONGER = 40
 """The longest row has that many steps more than the smallest."""
 
@@ -21,6 +23,13 @@ def generated(
     if inputs.vocabulary is not None:
         return [random.integers(0, inputs.vocabulary, steps) for steps in chosen]
     return [_raw(random, int(steps), inputs.features or 1, scaler, clip) for steps in chosen]
+
+
+def stretched(rows: Rows, before: Affine) -> list[np.ndarray]:
+    """The same features many times as large once they are scaled, in both directions."""
+    middle = before.shift.numpy()
+    factors = (STRETCHES[place % len(STRETCHES)] for place in range(len(rows)))
+    return [((row - middle) * factor + middle).astype(np.float32) for row, factor in zip(rows, factors, strict=True)]
 
 
 def _raw(

@@ -14,7 +14,7 @@ from exporter.foreign.answers import Answers, Said, answers
 from exporter.foreign.body import Body
 from exporter.foreign.bounds import Unbounded, bounds
 from exporter.foreign.choose import Way
-from exporter.foreign.rows import generated
+from exporter.foreign.rows import generated, stretched
 from exporter.foreign.scaling import Affine, ScalerFile
 from exporter.foreign.trial import chosen, network
 from exporter.foreign.understand import MODULE_FAILURES, Understood, understand
@@ -98,7 +98,12 @@ def _with_bounds(source: Source, way: Way, found: Understood, real: Rows | None,
         largest = bounds(found, real, clip)
     except Unbounded as reason:
         return replace(source, without_int8=str(reason))
-    return replace(source, without_int8=None, exportable=lambda pinned: network(way, largest, pinned))
+    return replace(
+        source,
+        without_int8=None,
+        exportable=lambda pinned: network(way, largest, pinned),
+        int8_bounds={name: bound.largest for name, bound in largest.items() if bound.likely},
+    )
 
 
 def _check_scaler(before: Affine, features: int | None) -> None:
@@ -147,6 +152,7 @@ def _draft(given: Foreign, found: Understood, meaning: Answers, truth: Truth) ->
         names=meaning.names,
         tokenizer=given.tokenizer,
         clip=given.clip,
+        beyond=None if found.inputs.features is None else lambda rows: stretched(rows, truth.before),
         about=About(given.name, f"{given.name}, exported as it was found.", "not stated"),
         float64=_in_float64(truth),
         examples=_examples(given, found),

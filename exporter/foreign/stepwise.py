@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from exporter.foreign.axes import answered
 from exporter.foreign.body import Body
-from exporter.foreign.calls import Planned
+from exporter.foreign.calls import CLIPPED, Planned
 from exporter.foreign.layers import Layers, RecurrentLayer, with_values
 from exporter.foreign.packing import Packed, answering, unchanged
 from exporter.foreign.time_axes import Size, same_size
@@ -52,6 +52,8 @@ class Fold:
     only_last: bool
     """The last recurrent call hands out just the last valid step of each row."""
     after: dict[str, Tensor] = field(default_factory=dict)
+    beyond: list[Tensor] = field(default_factory=list)
+    """How many inputs of each row were beyond a bound, [B, 1], for each layer that counts them."""
 
     def answer(self, layer: RecurrentLayer, inputs: Tensor | Packed, state: Any, itself: Callable[[], Any]) -> Any:
         number = len(self.after)
@@ -65,6 +67,8 @@ class Fold:
         if isinstance(self.steps * self.batch, int) and rows[0] * rows[1] != self.steps * self.batch:
             raise Unfoldable(f"{self.planned[number].layer.name} gets {rows[0]} steps where one was given")
         unfolded = inputs.reshape(self.steps, self.batch, inputs.shape[2])
+        if layers.counts:
+            self.beyond.append(layers.beyond(unfolded, self.lengths))
         outputs, self.after[name] = layers(unfolded, self.lengths, self.before[name])
         hidden, cell = layers.final(self.after[name])
         if self.only_last and number == len(self.planned) - 1:
@@ -85,11 +89,13 @@ class StepModule(StepNetwork):
 
     def state_slices(self) -> tuple[StateSlice, ...]:
         pairs = zip(self.planned, self.layers, strict=True)
-        return tuple(_with_initial(layers.state_slice(each.name), each, layers) for each, layers in pairs)
+        carried = tuple(_with_initial(layers.state_slice(each.name), each, layers) for each, layers in pairs)
+        return (*carried, StateSlice(CLIPPED, 1)) if any(layers.counts for layers in self.layers) else carried
 
     def forward(self, inputs: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         batch, steps = inputs.shape[:2]
-        fold = Fold(steps, batch, lengths, self.split(state), self.layers, self.planned, self.only_last)
+        before = self.split(state)
+        fold = Fold(steps, batch, lengths, before, self.layers, self.planned, self.only_last)
         scaled = self.body.before(inputs)
         module, count = self.body.module, steps * batch
         single = self.body.convention.single_row
@@ -98,7 +104,8 @@ class StepModule(StepNetwork):
         with unchanged(module), answering(module, self.body.layers, fold.answer), tracing:
             raw = self.body.run(folded, torch.ones(folded.shape[0], dtype=torch.int64))
         outputs = self._chosen(raw, steps, batch, lengths)
-        return self.body.behind(outputs, lengths), self.join(fold.after)
+        counted = {CLIPPED: sum(fold.beyond, start=before[CLIPPED])} if CLIPPED in before else {}
+        return self.body.behind(outputs, lengths), self.join(fold.after | counted)
 
     def _chosen(self, raw: Tensor, steps: int, batch: int, lengths: Tensor) -> Tensor:
         """[B, ...], or per step [B, T, ...]."""

@@ -1,6 +1,6 @@
 """The first of the three ways that passes: in PyTorch, which is quick, and then as an ONNX graph."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,7 @@ from exporter.build import build
 from exporter.check import as_array, check_parity
 from exporter.errors import ExportError, ForeignError
 from exporter.foreign.body import Body
+from exporter.foreign.bounds import Bound
 from exporter.foreign.choose import Way, over_time, problem_in_pytorch, ways
 from exporter.foreign.understand import Understood
 from exporter.graph import quiet
@@ -43,10 +44,11 @@ def _explained(problem: str, found: Understood, body: Body) -> str:
     return f"its answer uses more than the last step: {'; '.join(used)}" if used else problem
 
 
-def network(way: Way, bounds: dict[str, float], pinned: bool) -> AnyNetwork:
-    """A way's network as it exports to ONNX; `bounds` are the largest inputs of its layers, by their names."""
-    pins = PINS if pinned else 0
-    return way.build(lambda layer: layer.onnx(pins, bounds.get(layer.name)))
+def network(way: Way, bounds: Mapping[str, Bound], pinned: bool) -> AnyNetwork:
+    """A way's network as it exports to ONNX; `bounds` are those of its layers' inputs, by their names."""
+    if not pinned:
+        return way.build(lambda layer: layer.onnx(0))
+    return way.build(lambda layer: layer.onnx(PINS, bounds[layer.name].largest, bounds[layer.name].likely))
 
 
 def _problem_in_onnx(source: Source, rows: Rows, options: Options) -> str | None:

@@ -1,0 +1,139 @@
+"""Inputs far larger than all labelled rows: int8 clamps them and says so; every other precision answers as PyTorch."""
+
+import contextlib
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+import torch
+
+from exporter import describe, page, verify
+from exporter.build import build
+from exporter.check import as_array, check_far
+from exporter.errors import CheckFailed, QuantizationError
+from exporter.export import export
+from exporter.foreign import trial
+from exporter.foreign.bounded import Bounds, is_marked, mark
+from exporter.foreign.scaling import ScalerFile, Standard
+from exporter.foreign.source import Foreign, foreign_source
+from exporter.options import Options
+from exporter.quantize import clamped_at, quantized
+from exporter.report import Built
+from exporter.sessions import alone
+from exporter.source import Source
+from models.manifest import Manifest
+from tests.exporter.foreign import modules
+from tests.exporter.foreign.cases import NUMBERS, Case, trained
+
+RANDOM = np.random.default_rng(0)
+ROWS = [(50 + 14 * RANDOM.uniform(-1.5, 1.5, (steps, 1))).astype(np.float32) for steps in range(4, 28)]
+SCALER = ScalerFile(inputs=Standard(kind="standard", mean=(50.0,), scale=(14.0,)))
+BOUND = 4 * max(float(np.abs(row - 50).max()) for row in ROWS) / 14
+UNSCORED = Options(without_evaluation=True)
+
+
+@pytest.fixture(scope="module")
+def source() -> Source:
+    module = trained(Case(lambda: modules.StockLSTM(hidden_size=20), NUMBERS))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trial, "_problem_in_onnx", lambda *_: None)  # the same graph is tried here
+        return foreign_source(Foreign(module, "it", NUMBERS, rows=ROWS, scaler=SCALER), Options())
+
+
+@pytest.fixture(scope="module")
+def graphs(source: Source) -> Built:
+    return build(source, ROWS, UNSCORED)
+
+
+@pytest.fixture(scope="module")
+def far(source: Source) -> list[np.ndarray]:
+    rows = source.beyond(ROWS)
+    assert all(np.abs(row - 50).max() / 14 > 2 * BOUND for row in rows)
+    return rows
+
+
+def differences(source: Source, graphs: Built, precision: str, rows: list[np.ndarray]) -> np.ndarray:
+    found = alone(describe.subject(source, graphs, precision).session(), rows).outputs
+    return verify.row_parities(as_array(source.reference(rows), False), found)
+
+
+@pytest.mark.parametrize(("precision", "accepted"), [("fp32", 1e-5), ("int8-weights", 0.02), ("fp16", 0.02)])
+def test_what_need_not_clamp_does_not(
+    source: Source, graphs: Built, far: list[np.ndarray], precision: str, accepted: float
+) -> None:
+    clamped = differences(source, graphs, "int8", far).max()
+    assert differences(source, graphs, precision, far).max() < accepted < 0.2 * clamped
+
+
+def test_the_largest_numbers_that_there_are_do_not_spoil_the_pins(source: Source, graphs: Built) -> None:
+    largest = [np.array([[60], [value], [40]], np.float32) for value in (3e38, -3e38)]
+    assert differences(source, graphs, "fp32", largest).max() < 1e-5
+
+
+def test_int8_clamps_and_is_exact_there_too(source: Source, graphs: Built, far: list[np.ndarray]) -> None:
+    assert list(clamped_at(graphs.models["int8"]).values()) == [pytest.approx(BOUND)]
+    subject = describe.subject(source, graphs, "int8")
+    verify.check_pins(subject, far)
+    verify.check_invariance(verify.invariance(subject, far), "int8", subject, far)
+
+
+def test_a_bound_that_no_lstm_has_is_refused(graphs: Built) -> None:
+    with pytest.raises(QuantizationError, match="no LSTM multiplies its inputs by other"):
+        quantized(graphs.models["fp32"], bounds={"other": 1.0})
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_state_counts_what_is_beyond(source: Source, graphs: Built, far: list[np.ndarray], precision: str) -> None:
+    assert graphs.slices[-1].name == "clipped"
+    states = alone(describe.subject(source, graphs, precision).session(), [*far, *ROWS]).states
+    wanted = [(np.abs(row - 50) / 14 > BOUND).sum() for row in far]
+    assert states[:, -1].tolist() == [*wanted, *[0] * len(ROWS)]
+
+
+def test_a_graph_that_clamps_is_found(source: Source, graphs: Built, far: list[np.ndarray]) -> None:
+    check_far(source, describe.subject(source, graphs, "fp32"), far, UNSCORED)
+    with pytest.raises(CheckFailed, match=r"where inputs are far larger .*, at most 0\.0001 is accepted"):
+        check_far(source, describe.subject(source, graphs, "int8"), far, UNSCORED)
+
+
+def test_what_rounding_does_to_the_network_itself_is_accepted(
+    source: Source, graphs: Built, far: list[np.ndarray]
+) -> None:
+    shaken = dataclasses.replace(source, float64=lambda rows: [one + 1.0 for one in source.reference(rows)])
+    check_far(shaken, describe.subject(source, graphs, "int8"), far, UNSCORED)
+
+
+@pytest.fixture(scope="module")
+def published(source: Source, graphs: Built, tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, str]:
+    """With what the export has printed."""
+    target = tmp_path_factory.mktemp("far") / "models" / "it" / "1"
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
+        patch.setattr("exporter.export.build", lambda *_: graphs)
+        patch.setattr("exporter.report.preference", lambda times: ("int8", "fp32", "int8-weights"))
+        patch.setattr(page, "write", lambda done, manifest, folder: manifest)  # it has tests of its own
+        manifest = export(source, None, target, UNSCORED).manifest
+    return manifest, printed.getvalue()
+
+
+def test_the_export_and_the_manifest_say_where_int8_clamps(published: tuple[Manifest, str]) -> None:
+    manifest, printed = published
+    told = f"what lstm reads at ±{BOUND:.4g} (after scaling)"
+    assert f"note: int8 clamps {told}, far beyond all rows" in printed
+    assert f"It clamps {told}" in manifest.precisions["int8"].contract
+    assert manifest.precisions["int8"].clamped_at == {"lstm": pytest.approx(BOUND)}
+    others = [file for name, file in manifest.precisions.items() if name != "int8"]
+    assert not any(file.clamped_at or "clamps" in file.contract for file in others)
+    assert manifest.columns("clipped") is not None
+
+
+def test_a_server_takes_a_clamping_int8_only_if_it_is_asked_to(published: tuple[Manifest, str]) -> None:
+    assert published[0].preference["cpu"] == ("fp32", "int8-weights", "int8")
+
+
+def test_a_state_that_is_changed_in_place_is_not_bounded_by_one_any_more() -> None:
+    scaled = mark(torch.ones(3))
+    with Bounds():
+        scaled *= 5
+        assert is_marked(mark(torch.ones(3)).relu_())
+    assert not is_marked(scaled)
