@@ -1,13 +1,17 @@
 """The parts of a card that every task has: precisions, exactness, limits and where the model comes from."""
 
+from typing import get_args
+
 from exporter import measure, verify
-from exporter.card.markdown import bold, digits, table
+from exporter.card.markdown import bold, code, digits, table
+from exporter.page.figures import listed, size
+from exporter.page.verdict import LEFT_OUT, sentence
 from exporter.report import Export
-from models.manifest import Manifest
+from models.manifest import Manifest, Precision
 
 WAYS = ("batch", "padding", "chunks", "threads")
 REPORT = (
-    "The [verification report](report.html) shows all of this in detail: parity, invariance beside plain dynamic int8, "
+    "The [verification report](report.html) has the details: parity, invariance compared with plain dynamic int8, "
     "confidence intervals, speed, the ranges of every layer, and the rows on which precisions differ most."
 )
 
@@ -30,14 +34,14 @@ def precisions(manifest: Manifest) -> str:
     gate = manifest.gate.metric if manifest.gate else None
     largest = max(first.milliseconds)
     head = ["precision", "size", "against PyTorch"] + ([f"{gate}, validation"] if gate else [])
-    head += [f"{metric}, test" for metric in first.test] + [f"ms, batch {size}" for size in first.milliseconds]
+    head += [f"{metric}, test" for metric in first.test] + [f"ms, batch {batch}" for batch in first.milliseconds]
     head += [f"ms, chunk, batch {largest}"] if manifest.chunkable else []
     head += [f"sequences/s, batch {largest}"]
     rows = [
-        [precision, f"{file.bytes / 1e6:.2f} MB", _known(file.parity, ".1g")]
+        [precision, size(file.bytes), _known(file.parity, ".1g")]
         + ([_digits4(file.validation.get(gate))] if gate else [])
         + [_digits4(file.test.get(metric)) for metric in first.test]
-        + [_known(file.milliseconds.get(size), ".3f") for size in first.milliseconds]
+        + [_known(file.milliseconds.get(batch), ".3f") for batch in first.milliseconds]
         + ([_known(file.chunk_milliseconds.get(largest), ".3f")] if manifest.chunkable else [])
         + [_known(file.throughput.get(largest), ",.0f")]
         for precision, file in manifest.precisions.items()
@@ -56,12 +60,12 @@ def _digits4(value: float | None) -> str:
 
 
 def _how_measured(manifest: Manifest) -> str:
-    chunks = f", and over chunks of {measure.CHUNK} steps" if manifest.chunkable else ""
+    chunks = f" and of chunks of {measure.CHUNK} steps" if manifest.chunkable else ""
     return (
-        "“Against PyTorch” is the largest difference of an output to the network that was trained, by the largest "
-        "output of the same sequence where that is above 1. Times are medians of runs over whole sequences of "
-        f"{manifest.typical_steps} steps{chunks}, in one thread "
-        f"({manifest.machine}, onnxruntime {manifest.versions['onnxruntime']}). {_gate(manifest)}"
+        "“Against PyTorch” is the largest difference of any output from that of the trained network, divided by the "
+        "sequence's largest output where that is above 1. Times are medians of whole sequences of "
+        f"{manifest.typical_steps} steps{chunks}, in one thread ({manifest.machine or 'an unnamed processor'}, "
+        f"onnxruntime {manifest.versions['onnxruntime']}). {_gate(manifest)}"
     )
 
 
@@ -70,31 +74,31 @@ def _gate(manifest: Manifest) -> str:
     if gate is None:
         return "There were no labelled rows, so the metric's gate was not run."
     allowed = f"{100 * gate.allowed_loss:g} %" if gate.relative else f"{gate.allowed_loss:g}"
+    unmeasured = [name for name, file in manifest.precisions.items() if not file.validation]
+    but = f" ({listed(unmeasured)} could not be run, so nothing is known of it)" if unmeasured else ""
     return (
         f"A precision is published only if its {gate.metric} on validation rows is at most {allowed} worse than "
-        "fp32's; test rows decide nothing."
+        f"fp32's{but}; test rows decide nothing."
     )
 
 
 def _choice(manifest: Manifest) -> str:
     """Which file a server loads on a CPU, and why."""
-    first, *others = manifest.preference["cpu"]
-    if not others:
+    first = manifest.preference["cpu"][0]
+    if len(manifest.preference["cpu"]) == 1:
         return f"On a CPU the server loads {first}."
-    runs = "chunks" if manifest.chunkable else "runs"
-    reason = f"its {runs} are clearly faster" if first != "fp32" else f"the {runs} of no other are clearly faster"
-    return f"On a CPU the server loads {first} rather than {', '.join(others)}: {reason}."
+    runs = "chunks" if manifest.chunkable else "whole sequences"
+    if first != "fp32":
+        return f"On a CPU the server loads {first}, since it runs {runs} clearly faster than fp32."
+    return f"On a CPU the server loads fp32, since no other precision runs {runs} clearly faster."
 
 
 def _contracts(manifest: Manifest) -> str:
     """What is promised of each precision, and why others are not there or were not run."""
-    promised = [f"* {bold(name)}: {file.contract}" for name, file in manifest.precisions.items() if file.contract]
-    unpromised = [f"* {bold(name)}: {_sentence(reason)}" for name, reason in manifest.reasons.items()]
-    return "\n".join([*promised, *unpromised])
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+    known = {name: file.contract for name, file in manifest.precisions.items()}
+    absent = {name: LEFT_OUT for name in get_args(Precision) if name not in known} | manifest.reasons
+    told = known | {name: f"{known.get(name, '')} {sentence(code(reason))}".strip() for name, reason in absent.items()}
+    return "\n".join(f"* {bold(name)}: {text}" for name, text in told.items() if text)
 
 
 def invariance(manifest: Manifest) -> str:
@@ -114,11 +118,11 @@ def invariance(manifest: Manifest) -> str:
 
 
 def _how_tried(manifest: Manifest) -> str:
-    padding = "with other content behind each sequence's end, " if manifest.padding else ""
-    chunks = f"in chunks of {', '.join(map(str, verify.CHUNKS))} steps, " if manifest.chunkable else ""
+    padding = "with other content in the padding, " if manifest.padding else ""
+    chunks = f"in chunks of {listed(list(map(str, verify.CHUNKS)))} steps, " if manifest.chunkable else ""
     return (
-        "The largest absolute difference of any output or state to the same sequence alone, unpadded and in one piece, "
-        f"over {'validation' if manifest.gate else 'generated'} rows: in mixed batches of {verify.BATCH}, "
+        "The largest absolute difference of any output or state from the same sequence run alone, unpadded and in one "
+        f"piece, over {'validation' if manifest.gate else 'generated'} rows: in mixed batches of {verify.BATCH}, "
         f"{padding}{chunks}and with 2 and 3 threads."
     )
 
@@ -126,11 +130,9 @@ def _how_tried(manifest: Manifest) -> str:
 def provenance(done: Export, manifest: Manifest) -> str:
     """How the bundle came to be, in a sentence or two."""
     libraries = ", ".join(f"{library} {number}" for library, number in manifest.versions.items())
-    state = (
-        f" A sequence's state takes {4 * manifest.state_size:,} bytes: {manifest.state_size:,} numbers, of which "
-        f"{len(manifest.pinned)} are pinned."
-    )
+    pinned = f", of which {len(manifest.pinned)} are pinned" if manifest.pinned else ""
+    state = f" A sequence's state is {manifest.state_size:,} numbers ({size(4 * manifest.state_size)}){pinned}."
     return (
-        f"{done.source.provenance} {manifest.parameters:,} trained numbers, exported {manifest.created:%Y-%m-%d} with "
-        f"{libraries}.{state if manifest.chunkable else ''}"
+        f"{done.source.provenance} {manifest.parameters:,} trained parameters, exported {manifest.created:%Y-%m-%d} "
+        f"with {libraries}.{state if manifest.chunkable else ''}"
     )

@@ -1,4 +1,4 @@
-"""The card of a forecaster: errors beside baselines for each series, coverage, error by horizon, and examples."""
+"""The card of a forecaster: errors and those of baselines for each series, coverage, error by horizon, examples."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -84,7 +84,9 @@ def standing(test: Mapping[str, SeriesFigures], metric: str, best: Mapping[str, 
         axis.set_ylim(len(names) - 0.5, -0.5)
     pictures.save(figure, folder / "standing.png")
     shown = picture("standing.png", "Error against the best baseline, and coverage of the interval, for each series")
-    legend = "Left of the line is better than the best baseline. Grey: 75 to 85 %. Orange: never trained on."
+    legend = (
+        "Bars that end left of the line are better than the best baseline. Grey: 75 to 85 %. Orange: never trained on."
+    )
     return f"{shown}\n\n{legend}"
 
 
@@ -99,11 +101,11 @@ def horizon_picture(done: Export, folder: Path) -> str:
     for line in network:
         axis.plot(ahead, line, color=pictures.MODEL, alpha=0.22, linewidth=0.8)
     axis.plot(
-        ahead, network.mean(0), color=pictures.MODEL, linewidth=2, label="network: mean over the series, and each"
+        ahead, network.mean(0), color=pictures.MODEL, linewidth=2, label="network: mean of all series; thin: each"
     )
     season = "value" if _season(done) == 1 else f"{_season(done)} values"
     axis.plot(ahead, naive.mean(0), "--", color=pictures.OTHER, linewidth=2, label=f"repeating the last {season}")
-    axis.set(xlabel="steps ahead", ylabel="error (1: mean of dashes)", ylim=(0, None), xlim=(1, len(ahead)))
+    axis.set(xlabel="steps ahead", ylabel="error (mean of dashes = 1)", ylim=(0, None), xlim=(1, len(ahead)))
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend(fontsize=8)
     pictures.save(figure, folder / "horizon.png")
@@ -138,7 +140,7 @@ def examples(done: Export, folder: Path) -> str:
         axis.set_title(title, fontsize=9)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     pictures.save(figure, folder / "examples.png")
-    shown = picture("examples.png", "Forecasts of test rows beside what came")
+    shown = picture("examples.png", "Forecasts of test rows, and what came")
     return f"## What it looks like\n\nThe middle forecast of some series' test rows, not chosen by eye:\n\n{shown}"
 
 

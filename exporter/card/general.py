@@ -15,4 +15,5 @@ def story(done: Export, folder: Path) -> Story:
     if not metrics:
         return Story(Headline({}, {}), {"scores": NOT_RUN})
     rows = [[name, digits(metrics["validation"][name]), digits(value)] for name, value in dict(metrics["test"]).items()]
-    return Story(Headline(dict(metrics["test"]), {}), {"scores": table(["metric", "validation", "test"], rows)})
+    head = ["metric", *(f"{split}, {len(done.splits[split].inputs):,} rows" for split in ("validation", "test"))]
+    return Story(Headline(dict(metrics["test"]), {}), {"scores": table(head, rows)})

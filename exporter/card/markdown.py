@@ -14,6 +14,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 NUMBER = re.compile(r"(\*\*)?-?[\d–]")
 
+OPTION = re.compile(r"(?<![\w`-])(--[a-z][a-z-]*)")
 LONGEST_QUOTE = 120
 
 
@@ -22,6 +23,11 @@ def quote(text: str) -> str:
     visible = " ".join(text.replace("`", "'").split())
     shown = visible if len(visible) <= LONGEST_QUOTE else f"{visible[: LONGEST_QUOTE - 1]}…"
     return f"`{shown}`".replace("|", "\\|")
+
+
+def code(text: str) -> str:
+    """With options of a command, such as `--clip`, marked as code."""
+    return OPTION.sub(r"`\1`", text)
 
 
 def bold(text: str) -> str:

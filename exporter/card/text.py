@@ -132,7 +132,7 @@ def behaviour(suite: Mapping[str, Mapping[str, Any]], folder: Path) -> str:
 
 
 def _failure(case: Mapping[str, Any]) -> str:
-    return f"{quote(case['text'])} is {case['expected']} (it was {case['score']:.2f} sure of the opposite)"
+    return f"{quote(case['text'])} is {case['expected']} (the opposite got {case['score']:.2f})"
 
 
 def errors(mistakes: list[Mapping[str, Any]]) -> str:

@@ -46,8 +46,8 @@ def test_a_precision_that_was_not_run_has_no_figures_but_its_reason(shipped: Man
     part = common.precisions(manifest)
     row = next(row for row in rows(part) if row[0].strip() == "fp16")
     assert [cell.strip() for cell in row[2:]] == ["–"] * (len(row) - 2)
-    assert "* **fp16**: For CUDA only." in part
-    assert "* **fp16**: There is no GPU here." in part
+    assert "* **fp16**: For CUDA only. There is no GPU here." in part
+    assert "(fp16 could not be run, so nothing is known of it)" in part
     assert "fp16" not in [row[0].strip() for row in rows(common.invariance(manifest))]
 
 
@@ -57,6 +57,27 @@ def test_what_is_not_offered_has_its_reason(shipped: Manifest) -> None:
     part = common.precisions(shipped.model_copy(update=changed))
     assert "* **int8**: There is no kernel for GRU." in part
     assert "On a CPU the server loads fp32." in part
+
+
+def test_a_precision_that_was_left_out_is_named(shipped: Manifest) -> None:
+    fp32 = {"fp32": shipped.precisions["fp32"]}
+    changed = {"precisions": fp32, "preference": {"cpu": ("fp32",)}, "reasons": {"int8": "give rows with --eval"}}
+    part = common.precisions(shipped.model_copy(update=changed))
+    assert "* **int8**: Give rows with `--eval`." in part
+    assert "* **fp16**: Left out when the bundle was exported." in part
+
+
+def test_small_files_have_a_size(shipped: Manifest) -> None:
+    small = {"fp32": shipped.precisions["fp32"].model_copy(update={"bytes": 3456})}
+    part = common.precisions(shipped.model_copy(update={"precisions": small, "preference": {"cpu": ("fp32",)}}))
+    assert "| 3.46\u202fkB |" in part
+
+
+def test_why_a_file_is_loaded(shipped: Manifest) -> None:
+    assert "loads int8, since it runs chunks clearly faster than fp32." in common.precisions(shipped)
+    changed = {"preference": {"cpu": ("fp32", "int8")}, "chunkable": False}
+    part = common.precisions(shipped.model_copy(update=changed))
+    assert "loads fp32, since no other precision runs whole sequences clearly faster." in part
 
 
 def test_the_gate_that_was_not_run_is_told(shipped: Manifest) -> None:
@@ -76,7 +97,7 @@ def test_every_bit_is_equal_only_if_it_is(shipped: Manifest) -> None:
 def test_what_was_not_tried_is_not_claimed(shipped: Manifest) -> None:
     whole = common.invariance(shipped.model_copy(update={"chunkable": False, "padding": False}))
     assert "in chunks of" not in whole
-    assert "behind each sequence's end" not in whole
+    assert "in the padding" not in whole
 
 
 def test_every_card_leads_to_the_report(shipped: Manifest) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.card.markdown import digits, quote, table
+from exporter.card.markdown import code, digits, quote, table
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,8 @@ def test_a_table_has_a_line_a_row_and_its_numbers_to_the_right() -> None:
         "| x | 1 | **2.5** | 3 |",
         "| y | – | -1 | none |",
     ]
+
+
+def test_options_of_commands_are_code_once() -> None:
+    assert code("give --eval, or --max-steps; a well-known one") == "give `--eval`, or `--max-steps`; a well-known one"
+    assert code("`--clip`") == "`--clip`"
