@@ -53,6 +53,9 @@ def _add_export_arguments(arguments: argparse.ArgumentParser) -> None:
         "--out", type=_target, required=True, metavar="MODELS/NAME/VERSION", help="where the bundle goes"
     )
     arguments.add_argument(
+        "--overwrite", action="store_true", help="replace a bundle that is there already, which servers may have loaded"
+    )
+    arguments.add_argument(
         "--allowed-loss",
         type=_loss,
         metavar="X[%]",
@@ -98,6 +101,7 @@ def _loss(text: str) -> tuple[float, bool]:
 def run_export(options: argparse.Namespace) -> None:
     from exporter.foreign import command  # see above
 
+    _check_target(options.out, options.overwrite)
     strictness = _strictness(options)
     foreign = command.is_foreign(options.source)
     published = command.run(options, strictness) if foreign else _export_checkpoint(options, strictness)
@@ -108,6 +112,14 @@ def run_export(options: argparse.Namespace) -> None:
     for what, reason in published.manifest.reasons.items():
         print(f"{what}: {reason}" if what in published.manifest.precisions else f"no {what}: {reason}")
     print(f"The bundle is in {published.folder}; its card: {published.folder / 'card.md'}")
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    """A published version stays what it is, unless somebody says otherwise. Raises ExportError."""
+    if target.exists() and not overwrite:
+        versions = [int(path.name) for path in target.parent.iterdir() if path.name.isdecimal()]
+        free = target.with_name(str(max(versions) + 1))
+        raise ExportError(f"--out {target}: there is one already; take the next free version, {free}, or --overwrite")
 
 
 def _strictness(options: argparse.Namespace) -> Any:

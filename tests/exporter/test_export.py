@@ -293,6 +293,16 @@ def test_a_missing_checkpoint_is_one_sentence(tmp_path: Path) -> None:
         command.main([str(tmp_path), "--out", "models/prices/1"])
 
 
+def test_a_version_that_is_there_is_replaced_only_on_demand(tmp_path: Path) -> None:
+    for version in ("2", "9"):
+        (tmp_path / "prices" / version).mkdir(parents=True)
+    again = [str(tmp_path), "--out", str(tmp_path / "prices" / "2")]
+    with pytest.raises(SystemExit, match=r"prices/2: there is one already; .* version, .*prices/10, or --overwrite$"):
+        command.main(again)
+    with pytest.raises(SystemExit, match=r"lacks checkpoint\.json"):
+        command.main([*again, "--overwrite"])
+
+
 def test_generated_rows_fit_the_manifest(exported: tuple[Checkpoint, Bundle]) -> None:
     manifest = exported[1].manifest
     rows = verify.generated_rows(manifest.inputs, manifest.steps, 30)
