@@ -9,14 +9,22 @@ from torch import nn
 from exporter.errors import ForeignError
 from exporter.export import export
 from exporter.foreign import checkpoint, evaluation
-from exporter.foreign.answers import Said
+from exporter.foreign.answers import Said, Wanted
 from exporter.foreign.scaling import read_scaler
 from exporter.foreign.source import Foreign, foreign_source
 from exporter.options import Options
 from models.bundle import Bundle
 from models.text import TextEncoder, open_tokenizer
 
-TASKS = ("classification", "regression", "quantile", "tagging", "language-model")
+TASKS: dict[str, Wanted] = {
+    "classification": "classification",
+    "regression": "regression",
+    "forecast": "quantile",
+    "quantile": "quantile",
+    "tagging": "tagging",
+    "language-model": "language-model",
+}
+"""As they are called on the command line; a forecast is one of quantiles, and has two names."""
 
 
 def is_foreign(source: str) -> bool:
@@ -28,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("a module of your own", "package.module:build, or a file.keras")
     group.add_argument("--checkpoint", type=Path, metavar="W", help="its weights: .safetensors, or a saved state_dict")
     group.add_argument("--arguments", metavar="JSON", help="""keyword arguments that build it: '{"hidden": 64}'""")
-    group.add_argument("--task", choices=TASKS, help="what its answers are")
+    group.add_argument("--task", choices=TASKS, help="what its answers are; a forecast needs --quantiles")
     group.add_argument("--tokenizer", type=Path, metavar="FILE", help="of texts: SentencePiece, tokenizer.json, words")
     group.add_argument("--scaler", type=Path, metavar="JSON", help="how its features, and targets, were scaled")
     group.add_argument("--labels", type=_names, metavar="A,B", help="names of its classes, in order")
@@ -67,7 +75,7 @@ def _foreign(
         module=module,
         name=options.source.rpartition(":")[2] if ":" in options.source else Path(options.source).stem,
         said=Said(
-            task=options.task,
+            task=TASKS[options.task],
             labels=options.labels,
             quantiles=options.quantiles,
             names=options.names,

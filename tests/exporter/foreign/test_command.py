@@ -214,3 +214,9 @@ def test_a_verb_imports_what_it_needs_only() -> None:
     code = "import sys; from exporter import __main__ as m; m.parser('verify'); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_forecast_has_two_names(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for task in ("forecast", "quantile"):
+        arguments = [*MODULE[:3], *ARGUMENTS[:2], "--task", task, "--without-evaluation"]
+        assert failing(workplace, monkeypatch, arguments).startswith("error: --quantiles: nothing was given")
