@@ -62,6 +62,9 @@ class Registry:
     def __iter__(self) -> Iterator[Model]:
         return (model for versions in self._models.values() for model in versions.values())
 
+    def __len__(self) -> int:
+        return sum(map(len, self._models.values()))
+
     def latest(self) -> list[Model]:
         """The highest version of each model."""
         return [versions[max(versions)] for versions in self._models.values()]

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
@@ -23,12 +23,18 @@ class DrainingServer(uvicorn.Server):
     """Uvicorn that stops in two steps: readiness turns false at once, connections are refused a little later.
 
     Unlike uvicorn it does not raise the signal again when it is done, so that a clean stop exits with 0. With an
-    inbox, connections come from there, and its end begins the second step.
+    inbox, connections come from there, and its end begins the second step. `on_started` gets the number of models.
     """
 
-    def __init__(self, config: uvicorn.Config, application: Application, inbox: Inbox | None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        application: Application,
+        inbox: Inbox | None,
+        on_started: Callable[[int], None],
+    ) -> None:
         super().__init__(config)
-        self._service, self._inbox = application.service, inbox
+        self._service, self._inbox, self._on_started = application.service, inbox, on_started
         self._stop_at = float("inf")
         self._arriving: set[asyncio.Task] = set()
 
@@ -50,9 +56,11 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self._inbox is not None and self.started:
+        if not self.started:
+            return
+        if self._inbox is not None:
             asyncio.get_running_loop().add_reader(self._inbox.channel, self._take_connections, self._inbox)
-            self._inbox.counters.start_serving()
+        self._on_started(len(self._service.registry))
 
     async def on_tick(self, counter: int) -> bool:
         if time.monotonic() >= self._stop_at:
@@ -106,7 +114,8 @@ def serve_application(application: Application, listener: socket.socket | None, 
         timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
         backlog=2048,
     )
-    server = DrainingServer(config, application, inbox)
+    started = announcement(listener) if inbox is None else inbox.counters.start_serving
+    server = DrainingServer(config, application, inbox, started)
     server.run([listener] if listener is not None else [])
     return 0 if server.started else STARTUP_FAILED
 
@@ -119,6 +128,23 @@ def bind(settings: Settings) -> socket.socket:
     return listener
 
 
+def url_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
+
+
+def announcement(listener: socket.socket | None) -> Callable[[int], None]:
+    """What is logged once requests are answered, given the number of models."""
+
+    def announce(models: int) -> None:
+        if listener is not None:
+            url = url_of(listener)
+            logger.info("listening", extra={"url": url})
+            logger.info(f"ready: {models} model{'s' * (models != 1)}, open {url}/docs")
+
+    return announce
+
+
 def run(settings: Settings) -> int:
     """Serves with as many workers as the settings say; the exit code of the program."""
     logs.configure(settings.log_level)
@@ -128,10 +154,9 @@ def run(settings: Settings) -> int:
         place = f"{settings.host}, port {settings.port}"
         logger.error(f"cannot listen on {place}: {error.strerror}; choose another with --host and --port")
         return STARTUP_FAILED
-    host, port = listener.getsockname()[:2]
     workers = settings.workers or cpus.available()
-    logger.info("listening", extra={"url": f"http://{host}:{port}", "workers": workers})
+    logger.info("starting", extra={"url": url_of(listener), "workers": workers})
     if workers == 1:
         return serve(settings, listener)
     work = partial(serve, settings, None)
-    return Supervisor(work, listener, workers, settings.drain_seconds).run()
+    return Supervisor(work, listener, workers, settings.drain_seconds, announcement(listener)).run()

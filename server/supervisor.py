@@ -26,21 +26,25 @@ TICK_SECONDS = 0.2
 
 
 class Counters:
-    """What a worker tells its parent, in shared memory: whether it serves, and how many connections it has closed."""
+    """What a worker tells its parent, in shared memory: how many models it serves, and connections it has closed."""
 
     def __init__(self) -> None:
         self._values = multiprocessing.RawArray("q", 2)
 
     @property
     def serving(self) -> bool:
-        return bool(self._values[0])
+        return bool(self.models)
+
+    @property
+    def models(self) -> int:
+        return self._values[0]
 
     @property
     def closed(self) -> int:
         return self._values[1]
 
-    def start_serving(self) -> None:
-        self._values[0] = 1
+    def start_serving(self, models: int) -> None:
+        self._values[0] = models
 
     def count_closed(self) -> None:
         self._values[1] += 1
@@ -86,9 +90,20 @@ class Worker:
 
 
 class Supervisor:
-    """Keeps `count` workers alive, deals out connections, and passes signals on."""
+    """Keeps `count` workers alive, deals out connections, and passes signals on.
 
-    def __init__(self, work: Callable[[Inbox], int], listener: socket.socket, count: int, drain_seconds: float) -> None:
+    `announce` is called once, with the number of models, when the first worker serves.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Inbox], int],
+        listener: socket.socket,
+        count: int,
+        drain_seconds: float,
+        announce: Callable[[int], None],
+    ) -> None:
+        self._announce: Callable[[int], None] | None = announce
         self._work, self._listener, self._count, self._drain_seconds = work, listener, count, drain_seconds
         self._context = multiprocessing.get_context("fork")
         self._selector = selectors.DefaultSelector()
@@ -104,7 +119,12 @@ class Supervisor:
         for _ in range(self._count):
             self._start()
         while self._workers or (self._restart_at and not self._stopping):
-            self._listen_if(any(worker.counters.serving for worker in self._workers) and self._listener.fileno() >= 0)
+            models = max((worker.counters.models for worker in self._workers), default=0)
+            serving = models > 0 and self._listener.fileno() >= 0
+            self._listen_if(serving)
+            if serving and self._announce is not None:
+                self._announce(models)
+                self._announce = None
             for key, _ in self._selector.select(TICK_SECONDS):
                 if key.fileobj is self._listener:
                     self._deal()

@@ -99,7 +99,7 @@ def test_a_second_signal_stops_without_waiting():
 def test_sigterm_during_start_up_ends_it_with_0(workers, milliseconds):
     server = ServerProcess("--workers", workers, "--drain-seconds", "0")
     try:
-        while not server.logged("listening"):
+        while not server.logged("starting"):
             time.sleep(0.001)
         time.sleep(milliseconds / 1000)
         server.terminate()
@@ -121,6 +121,19 @@ def test_a_worker_that_dies_gets_a_successor():
                 assert client.post("/predict", json={"inputs": "good"}).status_code == 200
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_it_says_that_it_is_ready_once_and_after_the_models(workers):
+    with serving("--workers", workers, "--host", "::1") as server:
+        assert server.url.startswith("http://[::1]:")
+        assert httpx.get(f"{server.url}/health/live").status_code == 200
+        wait_for_started(server, int(workers))
+        said = [line["message"] for line in server.log]
+        (place,) = [place for place, message in enumerate(said) if message.startswith("ready")]
+        assert said[place] == f"ready: 3 models, open {server.url}/docs"
+        assert said[: said.index("listening")].count("loaded") >= 3
+        assert said.count("listening") == 1
+
+
 def wait_for_started(server: ServerProcess, workers: int) -> None:
     """Until so many workers have ever started."""
     deadline = time.monotonic() + 120
@@ -137,6 +150,7 @@ def refusal(*flags: str, **environment: str) -> str:
     )
     assert result.returncode != 0
     assert "Traceback" not in result.stderr
+    assert "listening" not in result.stderr
     return result.stderr
 
 
