@@ -23,7 +23,7 @@ def median_ratio(values: Iterable[float], others: Iterable[float]) -> float:
 
 def table(header: list[str], rows: Iterable[list[object]]) -> str:
     """A Markdown table with aligned columns; floats get four significant digits."""
-    cells = [header, *([_text(value) for value in row] for row in rows)]
+    cells = [header, *([figure(value) for value in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     lines = [
         "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in cells
@@ -32,7 +32,8 @@ def table(header: list[str], rows: Iterable[list[object]]) -> str:
     return "\n".join(lines)
 
 
-def _text(value: object) -> str:
+def figure(value: object) -> str:
+    """As it stands in a table."""
     if value is None:
         return "–"
     if isinstance(value, float):

@@ -5,10 +5,13 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from loadtests.bench import wrk
 from loadtests.bench.servers import ROOT, Running, Server, running
+from loadtests.rounds import alternate
 from loadtests.workload import Texts
 
 HALF = 0.5
@@ -39,9 +42,36 @@ def curve(
         for share in shares:
             rate = share * most
             runs = [offer(found, {"text": (rate, bodies)}, seconds, seed) for seed in range(rounds)]
-            middle = sorted(runs, key=p99)[len(runs) // 2]
-            points.append({"share": share, **_flat(middle), "p99_rounds_ms": [p99(run) for run in runs]})
+            points.append(_middle(share, runs))
     return points
+
+
+def same_load(
+    servers: Sequence[Server], texts: list[str], most: float, shares: Sequence[float], seconds: float, rounds: int,
+    folder: Path,
+) -> dict[str, list[dict]]:  # fmt: skip
+    """Latency of several servers, in turns, that are all offered the same: shares of `most` requests/s."""
+    with ExitStack() as stack:
+        found = {server.name: stack.enter_context(running(server, folder)) for server in servers}
+        files = {server.name: server.write_bodies(texts, folder) for server in servers}
+        curves: dict[str, list[dict]] = {name: [] for name in found}
+        for name, each in found.items():
+            wrk.run(each.url, files[name], CONNECTIONS, 1)
+        for share in shares:
+            offers = {
+                name: partial(offer, each, {"text": (share * most, files[name])}, seconds)
+                for name, each in found.items()
+            }
+            runs = alternate(offers, rounds)
+            for name, some in runs.items():
+                curves[name].append(_middle(share, some))
+    return curves
+
+
+def _middle(share: float, runs: list[dict]) -> dict:
+    """The median round by its p99."""
+    middle = sorted(runs, key=p99)[len(runs) // 2]
+    return {"share": share, **_flat(middle), "p99_rounds_ms": [p99(run) for run in runs]}
 
 
 def p99(run: dict, kind: str = "text") -> float:

@@ -4,7 +4,7 @@ import statistics
 
 from loadtests import machine
 from loadtests.bench import goals
-from loadtests.rounds import table
+from loadtests.rounds import figure, table
 
 SERVERS = [
     "server",
@@ -26,6 +26,7 @@ def text(result: dict) -> str:
     parts = [machine.sentence(result["machine"]), _servers(result), _connections(result)]
     if "peers" in result:
         parts += [f"Peers, in a run of their own, {_when(result['peers'])}:", _servers(result["peers"])]
+        parts += [_curves(result["peers"])] if "curves" in result["peers"] else []
     parts += [part(result) for key, part in SECTIONS.items() if key in result]
     parts.append(table(goals.HEADER, [goal.row() for goal in goals.goals(result)]))
     return "\n\n".join(parts)
@@ -43,7 +44,7 @@ def _servers(result: dict) -> str:
         rows.append([name, *figures, *[None] * (len(SERVERS) - 4)])
     for name, found in result["servers"].items():
         at_32 = goals.at(result, name, 32)
-        latency = f"{at_32['p50_ms']:.2g} / {at_32['p99_ms']:.3g}"
+        latency = f"{figure(at_32['p50_ms'])} / {figure(at_32['p99_ms'])}"
         costs = [found["pss_bytes"] / goals.MEGABYTE, found["ready_seconds"], found["failures"]]
         compared = f"{found['differing']} of {found['compared']:,}"
         rows.append(

@@ -4,7 +4,7 @@ import json
 import sys
 
 from loadtests import machine
-from loadtests.bench import wrk
+from loadtests.bench import goals, latency, wrk
 from loadtests.bench.__main__ import arguments, compare, save, stop_on_signals
 from loadtests.bench.peers.environments import FOLDER, Environment, InstallFailed
 from loadtests.bench.servers import ROOT, Server, ServerFailed, ours
@@ -41,8 +41,12 @@ def main(given: list[str]) -> int:
         for environment in (MOSEC, BENTOML):
             environment.ensure()
         neighbours = machine.Neighbours()
-        servers = [mosec(8), mosec(32), bentoml(), ours(2, "--device", options.device)]
-        peers = compare(servers, options, Texts.read().mixed(512))
+        strongest, own, texts = mosec(8), ours(2, "--device", options.device), Texts.read().mixed(512)
+        peers = compare([strongest, mosec(32), bentoml(), own], options, texts)
+        most = goals.at(peers, strongest.name, 32)["per_second"]
+        peers["curves"] = latency.same_load(
+            [strongest, own], texts, most, options.shares, options.seconds, options.rounds, options.folder
+        )
     except (wrk.WrkMissing, wrk.WrkFailed, ServerFailed, InstallFailed) as problem:
         print(problem, file=sys.stderr)
         return 1
