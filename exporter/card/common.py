@@ -1,5 +1,6 @@
 """The parts of a card that every task has: precisions, exactness, limits and where the model comes from."""
 
+from collections.abc import Sequence
 from typing import get_args
 
 from exporter import measure, verify
@@ -21,7 +22,7 @@ def parts(done: Export, manifest: Manifest) -> dict[str, str]:
         "name": manifest.name,
         "version": str(manifest.version),
         "precisions": precisions(manifest),
-        "invariance": invariance(manifest),
+        "invariance": invariance(manifest, far=done.source.beyond is not None),
         "provenance": provenance(done, manifest),
         "smallest": f"{manifest.steps.smallest:,}",
         "largest": f"{manifest.steps.largest:,}",
@@ -84,13 +85,21 @@ def _gate(manifest: Manifest) -> str:
 
 def _choice(manifest: Manifest) -> str:
     """Which file a server loads on a CPU, and why."""
-    first = manifest.preference["cpu"][0]
-    if len(manifest.preference["cpu"]) == 1:
+    order = manifest.preference["cpu"]
+    clamping = [name for name in order if manifest.precisions[name].clamped_at]
+    asked = f" It loads {listed(clamping)}, which clamps what it reads, only if it is asked to." if clamping else ""
+    return _first(manifest, [name for name in order if name not in clamping]) + asked
+
+
+def _first(manifest: Manifest, order: Sequence[Precision]) -> str:
+    first = order[0]
+    if len(order) == 1:
         return f"On a CPU the server loads {first}."
     runs = "chunks" if manifest.chunkable else "whole sequences"
     if first != "fp32":
         return f"On a CPU the server loads {first}, since it runs {runs} clearly faster than fp32."
-    return f"On a CPU the server loads fp32, since no other precision runs {runs} clearly faster."
+    others = "no other precision runs" if len(order) == len(manifest.preference["cpu"]) else f"{order[1]} does not run"
+    return f"On a CPU the server loads fp32, since {others} {runs} clearly faster."
 
 
 def _contracts(manifest: Manifest) -> str:
@@ -101,8 +110,8 @@ def _contracts(manifest: Manifest) -> str:
     return "\n".join(f"* {bold(name)}: {text}" for name, text in told.items() if text)
 
 
-def invariance(manifest: Manifest) -> str:
-    """The largest differences, and where there is more to read."""
+def invariance(manifest: Manifest, far: bool = False) -> str:
+    """The largest differences, and where there is more to read; `far`: rows far outside the range were tried, too."""
     head = ["precision", "batch-mates, order", "padding content", "chunk length", "threads", "sequences tried"]
     found = [
         (precision, file.invariance.model_dump())
@@ -114,15 +123,16 @@ def invariance(manifest: Manifest) -> str:
         for precision, values in found
     ]
     exact = not any(values[way] for _, values in found for way in WAYS)
-    return f"{table(head, rows)}\n\n{_how_tried(manifest)}{' Every bit is equal.' if exact else ''}\n\n{REPORT}"
+    return f"{table(head, rows)}\n\n{_how_tried(manifest, far)}{' Every bit is equal.' if exact else ''}\n\n{REPORT}"
 
 
-def _how_tried(manifest: Manifest) -> str:
+def _how_tried(manifest: Manifest, far: bool) -> str:
+    rows = f"{'validation' if manifest.gate else 'generated'} rows{' and rows far outside their range' if far else ''}"
     padding = "with other content in the padding, " if manifest.padding else ""
     chunks = f"in chunks of {listed(list(map(str, verify.CHUNKS)))} steps, " if manifest.chunkable else ""
     return (
         "The largest absolute difference of any output or state from the same sequence run alone, unpadded and in one "
-        f"piece, over {'validation' if manifest.gate else 'generated'} rows: in mixed batches of {verify.BATCH}, "
+        f"piece, over {rows}: in mixed batches of {verify.BATCH}, "
         f"{padding}{chunks}and with 2 and 3 threads."
     )
 

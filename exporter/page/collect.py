@@ -30,7 +30,7 @@ def collect(done: Export, manifest: Manifest, folder: Path) -> Findings:
     rows = check.spread(done.rows, check.PARITY_ROWS)
     plain, without = comparison(done, rows)
     limits = done.options
-    compared = parity.parity(implementations(done, rows, plain), limits.parity, limits.quantized_parity)
+    compared = parity.parity(implementations(done, rows, plain), limits.parity, limits.quantized_parity, far_rows(done))
     found, speeds = tuple(invariance(manifest, plain)), tuple(speed(manifest))
     score = task_metric(done)
     return Findings(
@@ -50,6 +50,11 @@ def collect(done: Export, manifest: Manifest, folder: Path) -> Findings:
         activations=ranges(done, rows),
         examples=differing(done, manifest, rows),
     )
+
+
+def far_rows(done: Export) -> int:
+    """How many rows far outside the range of the others were checked."""
+    return 0 if done.source.beyond is None else len(check.spread(done.rows, check.FAR_ROWS))
 
 
 def comparison(done: Export, rows: Rows) -> tuple[Unpinned | None, str | None]:

@@ -82,6 +82,8 @@ class Parity(Part):
     """The largest difference to the trained network that is accepted of fp32."""
     quantized_tolerance: float | None = None
     """The same of every other precision; None: the metric alone decides."""
+    far_rows: int = 0
+    """Rows far outside the range of these, on which fp32 had to answer as the trained network does, too."""
 
 
 class Moves(Part):

@@ -77,6 +77,8 @@ def _parity(parity: Parity | None) -> Check:
             f" Other precisions differ by at most {plain(max(others, default=0.0))}; "
             f"up to {exact(parity.quantized_tolerance)} is accepted."
         )
+    if parity.far_rows:
+        text += f" It is the same network on {parity.far_rows:,} rows far outside their range."
     return Check(name="parity", state="passed" if right else "failed", text=text)
 
 

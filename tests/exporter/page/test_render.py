@@ -213,3 +213,9 @@ def test_an_interval_of_no_width_is_told_in_words() -> None:
     assert "no row&#39;s score changed" in page
     assert "An interval from 0 to 0 means" in page
     assert "Wilson" in page
+
+
+def test_rows_far_outside_are_told_of() -> None:
+    parity = findings().parity.model_copy(update={"far_rows": 16})
+    assert "on 16 rows far outside" in checked(findings(parity=parity))[0]
+    assert "far outside" not in checked(findings())[0]
