@@ -50,28 +50,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, strictness: Options) -> Bundle:
     """The published bundle. Raises ExportError in one sentence, and publishes nothing, if anything is wrong."""
-    tokenizer = None if options.tokenizer is None else open_tokenizer(options.tokenizer)
-    labelled = None if options.eval is None else evaluation.read(options.eval, tokenizer)
-    if labelled is None and not strictness.without_evaluation:
-        raise ForeignError(
-            "--eval: no labelled rows were given, so nobody can tell whether a precision is good enough; name a JSON "
-            f"Lines file of {evaluation.EXPECTED}, or publish with --without-evaluation"
-        )
-    if labelled is not None and options.task == "language-model":
-        labelled = evaluation.next_tokens(labelled)
-    source = foreign_source(_foreign(options, tokenizer, labelled), strictness)
+    given, labelled = _foreign(options, strictness)
+    source = foreign_source(given, strictness)
     evaluate = None if labelled is None else evaluation.evaluation(labelled, source)
     return export(source, evaluate, options.out, strictness)
 
 
-def _foreign(
-    options: argparse.Namespace, tokenizer: TextEncoder | None, labelled: evaluation.Labelled | None
-) -> Foreign:
+def _foreign(options: argparse.Namespace, strictness: Options) -> tuple[Foreign, evaluation.Labelled | None]:
+    """What was given, with the labelled rows; whatever is quickly checked comes first."""
     module, provenance, limit = _module(options)
     if options.task is None:
         raise ForeignError(f"--task: what the answers are must be said; one of {', '.join(TASKS)}")
     scaler = None if options.scaler is None else read_scaler(options.scaler)
-    return Foreign(
+    tokenizer = None if options.tokenizer is None else open_tokenizer(options.tokenizer)
+    labelled = _labelled(options, tokenizer, strictness)
+    given = Foreign(
         module=module,
         name=options.source.rpartition(":")[2] if ":" in options.source else Path(options.source).stem,
         said=Said(
@@ -91,6 +84,21 @@ def _foreign(
         provenance=provenance,
         **({} if labelled is None else {"check": partial(evaluation.check_rows, labelled)}),
     )
+    return given, labelled
+
+
+def _labelled(
+    options: argparse.Namespace, tokenizer: TextEncoder | None, strictness: Options
+) -> evaluation.Labelled | None:
+    if options.eval is None and not strictness.without_evaluation:
+        raise ForeignError(
+            "--eval: no labelled rows were given, so nobody can tell whether a precision is good enough; name a JSON "
+            f"Lines file of {evaluation.EXPECTED}, or publish with --without-evaluation"
+        )
+    if options.eval is None:
+        return None
+    labelled = evaluation.read(options.eval, tokenizer)
+    return evaluation.next_tokens(labelled) if options.task == "language-model" else labelled
 
 
 def _module(options: argparse.Namespace) -> tuple[nn.Module, str, int | None]:

@@ -178,10 +178,25 @@ def test_labelled_rows_or_a_word_that_there_are_none(workplace: Path, monkeypatc
     assert message.endswith("or publish with --without-evaluation")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["mypackage.mymodule:Nothing", *MODULE[1:]], "error: mypackage.mymodule:Nothing: mypackage.mymodule has no"),
+        (MODULE[:5], "error: --task: what the answers are must be said"),
+        ([*MODULE, "--tokenizer", "none.json"], "error: none.json: "),
+        ([*MODULE, "--scaler", "none.json"], "error: --scaler none.json: cannot be read"),
+    ],
+)
+def test_missing_rows_hide_no_other_mistake(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], problem: str
+) -> None:
+    assert failing(workplace, monkeypatch, arguments).startswith(problem)
+
+
 def test_a_mistake_ends_the_program_with_1(workplace: Path) -> None:
     done = run(workplace, "mypackage.mymodule:Net", "--checkpoint", "none.pt", *ARGUMENTS, "--out", "models/failed/1")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: --eval:")
+    assert done.stderr.startswith("error: --checkpoint none.pt:")
     assert len(done.stderr.splitlines()) == 1
 
 
