@@ -5,6 +5,7 @@ header. `POST /predict` needs neither: its answer is written at once, as the end
 requests, pipelining, keep-alive and shutdown included, stays uvicorn's.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -59,5 +60,35 @@ class ShortWayProtocol(HttpToolsProtocol):
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
+            if cycle.more_body:
+                LastWords(self.transport, self)
+                return
             self.transport.close()
         cycle.on_response()
+
+
+class LastWords(asyncio.Protocol):
+    """Takes over a connection that ends with an answer to a body that is still coming, and throws the rest of it away.
+
+    To close with bytes unread would reset the connection, and many clients read only once they have sent all: they
+    would never see the answer. Ends with the client, or when it has sent too much or for too long.
+    """
+
+    MOST_BYTES = 256 * 2**20
+    MOST_SECONDS = 10.0
+
+    def __init__(self, transport: asyncio.Transport, before: asyncio.Protocol) -> None:
+        self._transport, self._before, self._left = transport, before, self.MOST_BYTES
+        self._timer = asyncio.get_running_loop().call_later(self.MOST_SECONDS, transport.close)
+        transport.set_protocol(self)
+        transport.write_eof()
+        transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left < 0:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
+        self._before.connection_lost(exc)

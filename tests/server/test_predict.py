@@ -4,6 +4,8 @@ import json
 import random
 import socket
 import time
+import urllib.error
+import urllib.request
 from urllib.parse import urlsplit
 
 import httpx
@@ -279,6 +281,16 @@ def test_a_body_that_does_not_say_how_large_it_is_is_counted(client):
         check_error(client.post("/predict", content=chunks(), headers=JSON), 413)
     except (httpx.WriteError, httpx.RemoteProtocolError):
         pytest.fail("the connection was closed before the answer could be read")
+
+
+def test_a_client_that_closes_after_its_answer_gets_it_although_it_sent_too_much(server):
+    """Such as urllib, which reads only once it has sent everything."""
+    request = urllib.request.Request(f"{server.url}/predict", b"x" * (20 * 2**20), JSON)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=30)
+    with refused.value as answer:
+        assert answer.status == 413
+        assert json.loads(answer.read())["error"]["code"] == "body_too_large"
 
 
 def raw(url: str, request: bytes) -> bytes:
