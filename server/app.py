@@ -48,12 +48,13 @@ class Application:
 
     @staticmethod
     def is_prediction(scope: Scope) -> bool:
-        return scope["type"] == "http" and scope["path"] == "/predict" and scope["method"] == "POST"
+        return scope["type"] == "http" and scope["path"] in ("/predict", "/predict/") and scope["method"] == "POST"
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What is no prediction. A defect is answered by FastAPI before it is raised here."""
         request_id = self.service.request_ids.choose(dict(scope["headers"]))
-        scope["state"] = scope.get("state", {}) | {"request_id": request_id.decode()}
+        state = scope.get("state", {}) | {"request_id": request_id.decode()}
+        scope = {**scope, "state": state, "path": scope["path"].rstrip("/") or "/"}
         try:
             await self._rest(scope, receive, _adding(send, b"x-request-id", request_id))
         except Exception:

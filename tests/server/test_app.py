@@ -64,6 +64,18 @@ def test_health(client):
     assert client.get("/health/ready").json() == {"status": "ready"}
 
 
+@pytest.mark.parametrize("path", ["/models", "/health/ready", "/docs", "/predict"])
+def test_a_slash_at_the_end_changes_nothing(client, path):
+    with_it, without = (client.get(address, headers={"x-request-id": "1"}) for address in (f"{path}/", path))
+    assert (with_it.status_code, with_it.content) == (without.status_code, without.content)
+    assert with_it.status_code == (405 if path == "/predict" else 200)
+
+
+def test_predictions_at_the_address_with_a_slash_are_predictions(client):
+    body = {"inputs": "good"}
+    assert client.post("/predict/", json=body).content == client.post("/predict", json=body).content
+
+
 def listed(document: dict) -> set[str]:
     """The addresses of the documentation, as errors name them, and the documentation's own."""
     found = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
