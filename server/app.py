@@ -55,6 +55,8 @@ class Application:
         request_id = self.service.request_ids.choose(dict(scope["headers"]))
         state = scope.get("state", {}) | {"request_id": request_id.decode()}
         scope = {**scope, "state": state, "path": scope["path"].rstrip("/") or "/"}
+        if scope["method"] == "HEAD":  # uvicorn leaves out the body
+            scope["method"] = "GET"
         try:
             await self._rest(scope, receive, _adding(send, b"x-request-id", request_id))
         except Exception:

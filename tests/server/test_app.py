@@ -76,6 +76,17 @@ def test_predictions_at_the_address_with_a_slash_are_predictions(client):
     assert client.post("/predict/", json=body).content == client.post("/predict", json=body).content
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/redoc", "/models", "/health/live", "/health/ready", "/metrics", "/predict", "/nope"]
+)
+def test_a_head_is_that_of_the_answer_to_get(client, path):
+    head, whole = client.head(path), client.get(path)
+    assert head.status_code == whole.status_code
+    assert head.content == b""
+    names = ("content-type", "location", "allow") + (() if path == "/metrics" else ("content-length",))
+    assert [head.headers.get(name) for name in names] == [whole.headers.get(name) for name in names]
+
+
 def listed(document: dict) -> set[str]:
     """The addresses of the documentation, as errors name them, and the documentation's own."""
     found = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
