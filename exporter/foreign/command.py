@@ -13,6 +13,7 @@ from exporter.foreign.answers import Said, Wanted
 from exporter.foreign.scaling import read_scaler
 from exporter.foreign.source import Foreign, foreign_source
 from exporter.options import Options
+from exporter.source import About
 from models.bundle import Bundle
 from models.text import TextEncoder, open_tokenizer
 
@@ -45,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--eval", type=Path, metavar="JSONL", help="labelled rows: half for the gate, half for figures")
     group.add_argument("--without-evaluation", action="store_true", help="publish without labelled rows")
     group.add_argument("--clip", type=_positive, metavar="X", help="clamp scaled features to [-X, X]; int8 needs it")
+    group.add_argument("--title", metavar="TEXT", help="of the card (default: the bundle's name)")
+    group.add_argument("--description", metavar="TEXT", help="a sentence or two for the card")
+    group.add_argument("--licence", metavar="TEXT", help="of the weights (default: not stated)")
     group.add_argument("--max-steps", type=_count, metavar="N", help="longest sequence that will be served")
 
 
@@ -66,7 +70,11 @@ def _foreign(options: argparse.Namespace, strictness: Options) -> tuple[Foreign,
     labelled = _labelled(options, tokenizer, strictness)
     given = Foreign(
         module=module,
-        name=options.source.rpartition(":")[2] if ":" in options.source else Path(options.source).stem,
+        about=About(
+            title=options.title or options.out.parent.name,
+            description=options.description or f"`{_origin(options.source)}`, exported as it was found.",
+            licence=options.licence or "not stated",
+        ),
         said=Said(
             task=TASKS[options.task],
             labels=options.labels,
@@ -85,6 +93,11 @@ def _foreign(options: argparse.Namespace, strictness: Options) -> tuple[Foreign,
         **({} if labelled is None else {"check": partial(evaluation.check_rows, labelled)}),
     )
     return given, labelled
+
+
+def _origin(source: str) -> str:
+    """Without the folders of this machine."""
+    return source.rpartition("/")[2]
 
 
 def _labelled(
@@ -118,7 +131,7 @@ def _module(options: argparse.Namespace) -> tuple[nn.Module, str, int | None]:
         )
     module = checkpoint.build(options.source, options.arguments)
     checkpoint.load(module, options.checkpoint)
-    return module, f"PyTorch module `{options.source}`, weights from `{options.checkpoint.name}`.", None
+    return module, f"PyTorch module `{_origin(options.source)}`, weights from `{options.checkpoint.name}`.", None
 
 
 def _names(text: str) -> tuple[str, ...]:

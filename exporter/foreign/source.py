@@ -32,8 +32,7 @@ class Foreign:
     """A plain module with its trained weights, and what a person has said about it."""
 
     module: nn.Module
-    name: str
-    """What it is called where it comes from."""
+    about: About
     said: Said
     rows: Rows | None = None
     """Some real raw inputs."""
@@ -153,7 +152,7 @@ def _draft(given: Foreign, found: Understood, meaning: Answers, truth: Truth) ->
         tokenizer=given.tokenizer,
         clip=given.clip,
         beyond=None if found.inputs.features is None else lambda rows: stretched(rows, truth.before),
-        about=About(given.name, f"{given.name}, exported as it was found.", "not stated"),
+        about=given.about,
         float64=_in_float64(truth),
         examples=_examples(given, found),
     )

@@ -8,6 +8,7 @@ from torch import nn
 
 from exporter.foreign.answers import Said
 from exporter.foreign.source import Foreign
+from exporter.source import About
 from tests.exporter.foreign import modules
 
 
@@ -21,6 +22,7 @@ class Case:
     reason: str = ""
 
 
+ABOUT = About("it", "a module of a test", "MIT")
 CLASSES, NUMBERS = Said("classification"), Said("regression")
 CASES = {
     "packed, any order": Case(modules.PackedClassifier, CLASSES),
@@ -67,4 +69,4 @@ def trained(case: Case, seed: int = 0) -> nn.Module:
 
 
 def foreign(name: str, **more: object) -> Foreign:
-    return Foreign(trained(CASES[name]), name, CASES[name].said, **more)
+    return Foreign(trained(CASES[name]), ABOUT, CASES[name].said, **more)

@@ -24,7 +24,7 @@ from exporter.sessions import alone
 from exporter.source import Source
 from models.manifest import Manifest
 from tests.exporter.foreign import modules
-from tests.exporter.foreign.cases import NUMBERS, Case, trained
+from tests.exporter.foreign.cases import ABOUT, NUMBERS, Case, trained
 
 RANDOM = np.random.default_rng(0)
 ROWS = [(50 + 14 * RANDOM.uniform(-1.5, 1.5, (steps, 1))).astype(np.float32) for steps in range(4, 28)]
@@ -38,7 +38,7 @@ def source() -> Source:
     module = trained(Case(lambda: modules.StockLSTM(hidden_size=20), NUMBERS))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trial, "_problem_in_onnx", lambda *_: None)  # the same graph is tried here
-        return foreign_source(Foreign(module, "it", NUMBERS, rows=ROWS, scaler=SCALER), Options())
+        return foreign_source(Foreign(module, ABOUT, NUMBERS, rows=ROWS, scaler=SCALER), Options())
 
 
 @pytest.fixture(scope="module")

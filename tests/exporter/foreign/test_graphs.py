@@ -15,7 +15,7 @@ from exporter.options import Options
 from exporter.report import Built
 from exporter.sessions import alone
 from exporter.source import Source
-from tests.exporter.foreign.cases import CASES, foreign, trained
+from tests.exporter.foreign.cases import ABOUT, CASES, foreign, trained
 
 ROWS = 24
 BOUNDED = {
@@ -80,8 +80,8 @@ def test_the_graph_holds_the_scalers() -> None:
     said = dataclasses.replace(CASES["hn.view"].said, target=target)
     module = trained(CASES["hn.view"])
     scaler = ScalerFile(inputs=inputs, target=target)
-    source = foreign_source(Foreign(module, "it", said, scaler=scaler), Options())
-    plain = foreign_source(Foreign(module, "it", CASES["hn.view"].said), Options())
+    source = foreign_source(Foreign(module, ABOUT, said, scaler=scaler), Options())
+    plain = foreign_source(Foreign(module, ABOUT, CASES["hn.view"].said), Options())
     raw = np.array([[120.0, -3.1, 0.5], [80.0, -2.9, 4.5]], np.float32)
     scaled = ((raw.astype(np.float64) - inputs.mean) / inputs.scale).astype(np.float32)
     wanted = 50 + 200 * plain.reference([scaled])[0]

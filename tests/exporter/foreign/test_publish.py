@@ -13,7 +13,7 @@ from exporter.foreign.answers import Said
 from exporter.foreign.source import Foreign, foreign_source
 from exporter.options import Options
 from models.manifest import Manifest
-from tests.exporter.foreign.cases import CASES, foreign, trained
+from tests.exporter.foreign.cases import ABOUT, CASES, foreign, trained
 
 UNSCORED = Options(precisions=("fp32",), without_evaluation=True)
 
@@ -38,7 +38,7 @@ def test_tags_for_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_quantiles_of_a_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = trained(CASES["encoder and decoder"])
-    manifest = published(Foreign(module, "it", Said("quantile", quantiles=(0.1, 0.5, 0.9))), tmp_path, monkeypatch)
+    manifest = published(Foreign(module, ABOUT, Said("quantile", quantiles=(0.1, 0.5, 0.9))), tmp_path, monkeypatch)
     assert (manifest.task, manifest.outputs.shape) == ("forecast", (1, 3))
     assert not manifest.chunkable
     assert "starts from a state that the module computes" in manifest.reasons["chunks"]

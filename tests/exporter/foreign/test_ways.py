@@ -17,7 +17,7 @@ from exporter.foreign.source import Foreign, foreign_source
 from exporter.options import Options
 from exporter.source import Source
 from tests.exporter.foreign import modules
-from tests.exporter.foreign.cases import CASES, NUMBERS, foreign, trained
+from tests.exporter.foreign.cases import ABOUT, CASES, NUMBERS, foreign, trained
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_the_source_line_of_what_uses_more_than_the_last_step_is_told() -> None:
 def test_what_cannot_be_exported_says_what_to_change(build, problem: str) -> None:
     torch.manual_seed(0)
     with pytest.raises(ForeignError, match=problem):
-        foreign_source(Foreign(build(), "it", NUMBERS), Options())
+        foreign_source(Foreign(build(), ABOUT, NUMBERS), Options())
 
 
 @pytest.mark.usefixtures("in_pytorch")
@@ -129,6 +129,6 @@ def test_tracing_leaves_the_module_and_pytorch_as_they_were() -> None:
 
 def test_the_cheap_form_comes_first() -> None:
     found = sources.understand(trained(CASES["cells in a loop"]), None, None, None)
-    meaning = sources._meaning(Foreign(found.module, "", NUMBERS), found, sources.Affine(None))
+    meaning = sources._meaning(Foreign(found.module, ABOUT, NUMBERS), found, sources.Affine(None))
     tried = list(ways(found, sources._body(found, meaning, sources.Affine(None))))
     assert [way.name for way in tried] == ["stepwise", "stepwise", "whole", "equal lengths", "equal lengths"]
