@@ -101,9 +101,11 @@ def _loss(text: str) -> tuple[float, bool]:
 def run_export(options: argparse.Namespace) -> None:
     from exporter.foreign import command  # see above
 
+    foreign = command.is_foreign(options.source)
+    if not foreign:
+        _check_folder(options.source)
     _check_target(options.out, options.overwrite)
     strictness = _strictness(options)
-    foreign = command.is_foreign(options.source)
     published = command.run(options, strictness) if foreign else _export_checkpoint(options, strictness)
     for precision, found in published.manifest.precisions.items():
         gate, times = published.manifest.gate, found.milliseconds
@@ -112,6 +114,16 @@ def run_export(options: argparse.Namespace) -> None:
     for what, reason in published.manifest.reasons.items():
         print(f"{what}: {reason}" if what in published.manifest.precisions else f"no {what}: {reason}")
     print(f"The bundle is in {published.folder}; its card: {published.folder / 'card.md'}")
+
+
+def _check_folder(source: str) -> None:
+    """A module without the name of what builds it would be taken for a folder. Raises ExportError."""
+    if Path(source).is_dir() or not (source.endswith(".py") or all(map(str.isidentifier, source.split(".")))):
+        return
+    raise ExportError(
+        f"{source}: there is no such folder of `python -m training fit`; of a module of your own, name what builds it, "
+        f"too: {source}:build"
+    )
 
 
 def _check_target(target: Path, overwrite: bool) -> None:

@@ -1,11 +1,14 @@
 """A module from `package.module:name`, and its trained weights from a file."""
 
 import importlib
+import importlib.util
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -23,15 +26,17 @@ EXAMPLE = """--arguments '{"hidden": 64}'"""
 
 
 def build(place: str, arguments: str | None) -> nn.Module:
-    """The module that `package.module:name` makes with the keyword arguments of a JSON object. Raises ForeignError."""
-    module_name, _, name = place.partition(":")
+    """The module that `package.module:name`, or `path/to/file.py:name`, makes with the keyword arguments of a JSON
+    object. Raises ForeignError."""
+    module_name, _, name = place.rpartition(":")
     options = _arguments(arguments)
-    if (here := str(Path.cwd())) not in sys.path:  # as `python -m` does; a console script does not
-        sys.path.insert(0, here)
     try:
-        maker = getattr(importlib.import_module(module_name), name)
+        maker = getattr(_of_file(Path(module_name)) if module_name.endswith(".py") else _imported(module_name), name)
     except ImportError as error:
-        raise ForeignError(f"{place}: {error}; run the command where `import {module_name}` works") from error
+        raise ForeignError(
+            f"{place}: {error}; run the command where `import {module_name}` works, add its folder to PYTHONPATH, or "
+            "name the file: path/to/file.py:NAME"
+        ) from error
     except AttributeError as error:
         raise ForeignError(f"{place}: {module_name} has no {name!r}; name a class or a function in it") from error
     try:
@@ -42,6 +47,27 @@ def build(place: str, arguments: str | None) -> nn.Module:
     if not isinstance(made, nn.Module):
         raise ForeignError(f"{place}: made a {type(made).__name__}; an nn.Module is expected")
     return made
+
+
+def _imported(name: str) -> ModuleType:
+    if (here := str(Path.cwd())) not in sys.path:  # as `python -m` does; a console script does not
+        sys.path.insert(0, here)
+    return importlib.import_module(name)
+
+
+def _of_file(path: Path) -> ModuleType:
+    """A file as `python path` would run it: it may import what lies beside it. Raises ImportError."""
+    if not path.is_file():
+        raise ImportError("no such file")
+    if (folder := str(path.resolve().parent)) not in sys.path:
+        sys.path.insert(0, folder)
+    name = path.stem if path.stem not in sys.modules else f"file_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    if spec is None or spec.loader is None:
+        raise ImportError("not a file of Python")
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _arguments(text: str | None) -> dict[str, Any]:
@@ -81,11 +107,18 @@ def read(path: Path) -> Any:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, ValueError, SafetensorError, OSError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ForeignError(
-            f"--checkpoint {path}: not a file of weights alone ({first}); save it again with "
+            f"--checkpoint {path}: {_what_it_is(error)}; save the weights alone, with "
             "torch.save(model.state_dict(), PATH): a pickled model could run any code"
         ) from error
+
+
+def _what_it_is(error: Exception) -> str:
+    """Why a file cannot be read, without PyTorch's advice to read it all the same."""
+    if held := re.search(r"GLOBAL ([\w.]+)", str(error)):
+        return f"it holds a whole model, or something else of Python's ({held[1]})"
+    first = next(iter(str(error).splitlines()), "") if not isinstance(error, UnpicklingError) else ""
+    return f"not a file of weights ({first or type(error).__name__})"
 
 
 def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:

@@ -1,6 +1,8 @@
 """Weights from the files that people save, and one clear sentence for those that do not fit."""
 
 import collections
+import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,16 +91,25 @@ class Pickled:
 
 def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
     torch.save(Pickled(), tmp_path / "w.pt")
-    with pytest.raises(ForeignError, match=r"not a file of weights alone .*torch\.save\(model\.state_dict\(\), PATH\)"):
+    problem = r"w\.pt: it holds a whole model, or .* \(setattr\); save .* torch\.save\(model\.state_dict\(\), PATH\)"
+    with pytest.raises(ForeignError, match=problem):
         loaded(tmp_path / "w.pt")
     assert not Pickled.ran
+
+
+def test_a_whole_model_is_told_apart_without_pytorchs_advice(tmp_path: Path) -> None:
+    torch.save(StockLSTM(), tmp_path / "w.pt")
+    with pytest.raises(ForeignError, match=r"holds a whole model, .* \(.*\.StockLSTM\); save") as told:
+        loaded(tmp_path / "w.pt")
+    assert str(told.value).isprintable()
+    assert "trust" not in str(told.value)
 
 
 def test_a_file_that_is_not_there_or_not_weights(tmp_path: Path) -> None:
     with pytest.raises(ForeignError, match=r"no such file; save one with torch\.save"):
         loaded(tmp_path / "w.pt")
     (tmp_path / "w.safetensors").write_text("no")
-    with pytest.raises(ForeignError, match="not a file of weights alone"):
+    with pytest.raises(ForeignError, match="not a file of weights"):
         loaded(tmp_path / "w.safetensors")
 
 
@@ -116,6 +127,19 @@ def test_a_file_that_is_not_there_or_not_weights(tmp_path: Path) -> None:
 def test_what_cannot_be_built_is_one_sentence(place: str, arguments: str | None, problem: str) -> None:
     with pytest.raises(ForeignError, match=problem):
         checkpoint.build(place, arguments)
+
+
+def test_a_file_builds_the_module_and_may_import_what_lies_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sizes_of_mine.py").write_text("HIDDEN = 6")
+    code = "from torch import nn\nfrom sizes_of_mine import HIDDEN\ndef build(): return nn.LSTM(2, HIDDEN)"
+    (tmp_path / "models.py").write_text(code)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in ("file_models", "sizes_of_mine"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert checkpoint.build(f"{tmp_path}/models.py:build", None).hidden_size == 6
+    assert hasattr(importlib.import_module("models"), "__path__")
 
 
 def test_arguments_build_the_module() -> None:

@@ -102,13 +102,15 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_module_of_ones_own_is_exported_and_served(workplace: Path) -> None:
     done = run(
         workplace, "mypackage.mymodule:Net", "--checkpoint", "w.pt", *ARGUMENTS, "--eval", "rows.jsonl", "--out",
-        "models/most/1",
+        "models/most/1", "--licence", "MIT",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     manifest = bundle.read(workplace / "models" / "most" / "1").manifest
     assert manifest.chunkable
     assert {"fp32", "int8", "int8-weights"} <= manifest.precisions.keys()
     assert manifest.gate.metric == "accuracy"
+    assert (manifest.title, manifest.licence) == ("most", "MIT")
+    assert manifest.description.startswith("`mypackage.mymodule:Net`, exported as it was found.")
     eager = network(workplace)
     eager.load_state_dict(torch.load(workplace / "w.pt", weights_only=True)["model_state_dict"])
     items = [rows(1, steps)[0][0].tolist() for steps in (1, 3, 12, 40)]
@@ -162,6 +164,10 @@ MODULE = ["mypackage.mymodule:Net", "--checkpoint", "w.pt", *ARGUMENTS]
         ([*MODULE, "--scaler", "scaler.json"], "error: --scaler: the module reads token ids, which are not scaled"),
         (["mypackage.mymodule:Broken", *MODULE[1:]], "error: the module answered no input .* the cable is loose"),
         (["mypackage.nothing:Net", *MODULE[1:]], "error: mypackage.nothing:Net: No module named 'mypackage.nothing'"),
+        (["mypackage.mymodule", *MODULE[1:]], "error: mypackage.mymodule: .* too: mypackage.mymodule:build$"),
+        (["mypackage/mymodule.py", *MODULE[1:]], "error: mypackage/mymodule.py: .* too: mypackage/mymodule.py:build$"),
+        (["mypackage/mymodule.py:Nothing", *MODULE[1:]], "error: .* has no 'Nothing'; name a class or a function"),
+        (["nothing.py:Net", *MODULE[1:]], "error: nothing.py:Net: no such file"),
     ],
 )
 def test_every_mistake_is_one_sentence_and_publishes_nothing(
