@@ -14,7 +14,8 @@ from exporter.page.parts import Answer, Values
 
 FOLDER = Path(__file__).parent / "templates"
 SYMBOLS = {"passed": "✓", "not run": "–", "not offered": "·", "failed": "✗"}
-FLAG = re.compile(r"(?<![\w-])(--[a-z][a-z-]*)")
+QUOTED = re.compile(r"`([^`]+)`")
+FLAG = re.compile(r"(?<![\w>-])(--[a-z][a-z-]*)")
 SPACE = "▁"
 """What a tokenizer writes for the space before a word."""
 
@@ -40,7 +41,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     numbers = (figures.plain, figures.exact, figures.fixed, figures.signed, figures.percent, figures.size)
-    filters = (*numbers, figures.listed, digits, style, word, highest, magnitude, flags)
+    filters = (*numbers, figures.listed, digits, style, word, highest, magnitude, prose)
     made.filters.update({function.__name__: function for function in filters})
     css = Markup((FOLDER / "style.css").read_text(encoding="utf-8"))
     functions = (figures.decimals_for, cell, limit)
@@ -59,9 +60,10 @@ def word(piece: str) -> str:
     return piece.replace(SPACE, " ")
 
 
-def flags(text: str) -> Markup:
-    """A text in which no option of a command, such as `--clip`, is broken in two."""
-    return Markup(FLAG.sub(r'<code class="flag">\1</code>', str(escape(text))))
+def prose(text: str) -> Markup:
+    """A text with what stands in backticks as code, and options of commands, such as `--clip`, in one piece."""
+    coded = QUOTED.sub(r"<code>\1</code>", str(escape(text)))
+    return Markup(FLAG.sub(r'<code class="flag">\1</code>', coded))
 
 
 def digits(answers: Sequence[Answer]) -> int:

@@ -206,6 +206,12 @@ def test_a_title_that_begins_the_description_is_said_once() -> None:
     assert '<p class="lead">Price, as it was found.</p>' in page
 
 
+def test_a_title_that_is_the_name_is_not_repeated_and_backticks_are_code() -> None:
+    named = identity().model_copy(update={"title": "sentiment", "description": "`a.b:<c>` and `a.b:C`, as found."})
+    page, _ = checked(findings(identity=named))
+    assert '<p class="lead"><code>a.b:&lt;c&gt;</code> and <code>a.b:C</code>, as found.</p>' in page
+
+
 def test_an_interval_of_no_width_is_told_in_words() -> None:
     one = evaluation()
     both = {name: {"validation": outputs(), "test": outputs()} for name in ("fp32", "int8")}
