@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 from torch import Tensor, nn
 
 from exporter.errors import ForeignError
@@ -89,9 +90,7 @@ def read_scaler(path: Path) -> ScalerFile:
     except OSError as error:
         raise ForeignError(f"--scaler {path}: cannot be read ({error.strerror}); {EXPECTED}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"] if part not in ("inputs", "standard", "minmax"))
-        raise ForeignError(f"--scaler {path}: {place or 'kind'}: {first['msg']}; {EXPECTED}") from error
+        raise ForeignError(f"--scaler {path}: {_problem(error.errors()[0])}; {EXPECTED}") from error
     except ValueError as error:
         raise ForeignError(f"--scaler {path}: not valid JSON ({error}); {EXPECTED}") from error
     for name, fitted in (("", found.inputs), ("target.", found.target)):
@@ -101,3 +100,21 @@ def read_scaler(path: Path) -> ScalerFile:
                 f"--scaler {path}: {name}{field}: a feature has no spread, so nothing can be divided by it"
             )
     return found
+
+
+def _problem(first: ErrorDetails) -> str:
+    """What pydantic found first: the field, and what is wrong with it."""
+    place = ".".join(str(part) for part in first["loc"] if part not in ("inputs", "standard", "minmax"))
+    if first["type"].startswith("union_tag"):
+        place = f"{place}.kind".lstrip(".")
+        given = first["input"].get("kind") if isinstance(first["input"], dict) else None
+        return (
+            f'{place}: {json.dumps(given)} was given; "standard" or "minmax" is expected'
+            if given
+            else f"{place} is missing"
+        )
+    if first["type"] == "missing":
+        return f"{place} is missing"
+    if first["type"] == "extra_forbidden":
+        return f"{place} is unknown"
+    return f"{place}: {first['msg']}" if place else "it holds no object"

@@ -56,13 +56,16 @@ def test_the_target_has_a_scaler_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("document", "problem"),
     [
-        ({"kind": "standard", "mean": [1]}, r'scale: Field required; expected is \{"kind"'),
-        ({"kind": "robust"}, "kind: .*expected is"),
+        ({"kind": "standard", "mean": [1]}, r'scale is missing; expected is \{"kind"'),
+        ({"kind": "robust"}, r'json: kind: "robust" was given; "standard" or "minmax" is expected; expected is'),
+        ({"mean": [1], "scale": [2]}, r"json: kind is missing; expected is"),
+        ({"kind": "standard", "mean": [1], "scale": [2], "target": {"mean": [1]}}, r"json: target\.kind is missing"),
+        ({"kind": "standard", "mean": [1], "scale": [2], "means": [3]}, "json: means is unknown; expected is"),
         ({"kind": "standard", "mean": [1], "scale": ["x"]}, "scale.0: .*expected is"),
         ({"kind": "standard", "mean": [1, 2], "scale": [1, 0]}, "scale: a feature has no spread"),
         ({"kind": "minmax", "minimum": [1], "maximum": [1]}, "maximum: a feature has no spread"),
         ("{", "not valid JSON"),
-        ([1], "expected is"),
+        ([1], "json: it holds no object; expected is"),
     ],
 )
 def test_a_file_that_does_not_fit_is_one_sentence(tmp_path: Path, document: Any, problem: str) -> None:
