@@ -16,6 +16,7 @@ from models.text import TextEncoder
 from training.evaluation import Evaluation, Gate, Split
 
 SMALLEST_FILE = 4
+LONGEST_HINT = 80
 ACCURACY = Gate("accuracy", higher_is_better=True, allowed_loss=0.005)
 ERROR = Gate("mae", higher_is_better=False, allowed_loss=0.01, relative=True)
 PINBALL = Gate("pinball", higher_is_better=False, allowed_loss=0.01, relative=True)
@@ -149,7 +150,15 @@ def _target(found: Labelled, place: int, source: Source) -> np.ndarray:
             return np.stack([_one(step, source) for step in steps])
         return _one(given, source)
     except (ValueError, TypeError) as error:
-        raise found.refuse(place, f"target: {json.dumps(given)[:60]} was given; {error}") from error
+        hint = _labels_wanted(found) if source.labels == tuple(map(str, range(len(source.labels or ())))) else ""
+        raise found.refuse(place, f"target: {json.dumps(given)[:60]} was given; {error}{hint}") from error
+
+
+def _labels_wanted(found: Labelled) -> str:
+    """For names of classes that nobody has given: what is in the file."""
+    targets = (each for target in found.targets for each in (target if isinstance(target, list) else [target]))
+    names = ",".join(sorted({each for each in targets if isinstance(each, str)}))
+    return f"; name them with --labels, in the module's order: --labels {names[:LONGEST_HINT]}" if names else ""
 
 
 def _one(given: Any, source: Source) -> np.ndarray:
