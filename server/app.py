@@ -182,8 +182,7 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
 
 
 async def _defect(request: Request, error: Exception) -> Response:
-    message = f"the server failed on this request; its log says why, under {request.state.request_id}"
-    return _refused(InternalError(message))
+    return _refused(InternalError.logged(request.state.request_id))
 
 
 def _refused(error: ServiceError, headers: dict[str, str] | None = None) -> Response:

@@ -16,7 +16,7 @@ ServiceError
 """
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -75,7 +75,12 @@ class DeadlineExceeded(ServiceError): ...
 class InferenceFailed(ServiceError): ...
 
 
-class InternalError(ServiceError): ...
+class InternalError(ServiceError):
+    """A defect."""
+
+    @classmethod
+    def logged(cls, request_id: str) -> Self:
+        return cls(f"the server failed on this request; its log says why, under {request_id}")
 
 
 STATUS: dict[type[ServiceError], tuple[HTTPStatus, str]] = {

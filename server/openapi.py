@@ -1,5 +1,7 @@
 """The OpenAPI entry of `POST /predict`, made from the types that its body is really parsed with."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -8,6 +10,7 @@ from server.errors import (
     BodyTimeout,
     BodyTooLarge,
     DeadlineExceeded,
+    Draining,
     InternalError,
     InvalidRequest,
     ModelNotFound,
@@ -17,9 +20,11 @@ from server.errors import (
     body_of,
     status_of,
 )
+from server.request import check_headers, parse, too_large, too_slow
 from server.service import Service
 from server.tasks import PredictRequest
 from server.tasks.shapes import EXAMPLES, SHAPES
+from server.watch import too_late
 
 ABOUT = """
 Recurrent networks in ONNX Runtime, in continuous batches.
@@ -55,6 +60,7 @@ ERRORS = {
     Overloaded: "The queue is full, or the server is starting or stopping; `Retry-After` says when to come back.",
     DeadlineExceeded: "The answer was not ready in time.",
 }
+BAD_BODIES = (b'{"input": "a text"}', b'{"inputs": [1, 2, 3]}', b'{"inputs": {"values": [1.5, NaN]}}')
 REQUEST_ID = {
     "name": "X-Request-ID",
     "in": "header",
@@ -76,8 +82,8 @@ def operation(service: Service, template: str = "#/components/schemas/{name}") -
     schemas |= answer_schemas | {"Prediction": _prediction(list(shapes)), "Error": ERROR}
     schemas["Numbers"] |= {"minProperties": 1, "maxProperties": 1}
     refusals = {
-        str(int(status_of(kind(""))[0])): {"description": text, "content": _failed(kind, text, template)}
-        for kind, text in ERRORS.items()
+        str(int(status_of(kind(""))[0])): {"description": text, "content": _refused(list(shown), template)}
+        for (kind, text), shown in zip(ERRORS.items(), refused(service), strict=True)
     }
     shown = {title: {"value": _shown(answer)} for title, answer in EXAMPLES.items()}
     answered = {"application/json": {"schema": {"$ref": template.format(name="Prediction")}, "examples": shown}}
@@ -106,9 +112,34 @@ def add_request_id(document: dict[str, Any]) -> None:
                 answer["headers"] = {"X-Request-ID": ANSWERED_ID}
 
 
-def _failed(kind: type[ServiceError], text: str, template: str) -> dict[str, Any]:
-    schema = {"$ref": template.format(name="Error")}
-    return {"application/json": {"schema": schema, "example": body_of(kind(text, "inputs"))}}
+def refused(service: Service) -> Iterator[Iterator[ServiceError]]:
+    """For each of ERRORS some that really come, most of them from where they come."""
+    most, limit = service.settings.max_body_bytes, service.settings.queue_limit
+    models = list(service.registry)[:1]
+    yield _raised(*(partial(service.registry.find, f"{model.name}s", None, "a text") for model in models))
+    yield iter([too_slow()])
+    yield iter([too_large(most + 1, most)])
+    yield _raised(partial(check_headers, {b"content-type": b"text/plain"}, most))
+    yield _raised(*(partial(parse, body) for body in BAD_BODIES))
+    yield iter([InternalError.logged("5f0c9a1e-2a")])
+    lane = models[0].lane.name if models else "a-model/1"
+    full = f"the queue of {lane} is full; send the request again a little later"
+    stopping = "the server is stopping; send the request again, to another instance or a little later"
+    yield iter([Overloaded(full, None, 4, f"at most {limit} waiting sequences"), Draining(stopping)])
+    yield iter([too_late(50)])
+
+
+def _raised(*calls: Callable[[], object]) -> Iterator[ServiceError]:
+    for call in calls:
+        try:
+            call()
+        except ServiceError as error:
+            yield error
+
+
+def _refused(errors: list[ServiceError], template: str) -> dict[str, Any]:
+    shown = {str(error): {"value": body_of(error)} for error in errors}
+    return {"application/json": {"schema": {"$ref": template.format(name="Error")}, "examples": shown}}
 
 
 def _shown(outputs: msgspec.Struct) -> dict[str, Any]:

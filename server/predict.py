@@ -14,7 +14,6 @@ import orjson
 from server.engine.sequence import Call, Result
 from server.errors import (
     RETRY_AFTER_SECONDS,
-    BodyTimeout,
     DeadlineExceeded,
     InternalError,
     InvalidRequest,
@@ -33,6 +32,7 @@ from server.request import (
     parse,
     read_body,
     too_large,
+    too_slow,
 )
 from server.service import Service
 from server.tasks import Item, Parameters, PredictRequest, kind_of
@@ -108,7 +108,7 @@ class PredictEndpoint:
             async with asyncio.timeout(self._service.settings.timeout_ms / 1000):
                 return await read_body(receive, most)
         except TimeoutError:
-            raise BodyTimeout("the body did not arrive in time; send it faster, or in smaller requests") from None
+            raise too_slow() from None
 
     def _refuse(self, problem: Exception, request_id: bytes) -> Reply:
         error = self._named(problem, request_id)
@@ -125,7 +125,7 @@ class PredictEndpoint:
         if isinstance(problem, ServiceError):
             return problem
         logger.error("a defect", exc_info=problem, extra={"request_id": request_id.decode()})
-        return InternalError(f"the server failed on this request; its log says why, under {request_id.decode()}")
+        return InternalError.logged(request_id.decode())
 
     async def _predict(self, body: bytes, receive: Receive) -> tuple[bytes, bytes]:
         """(JSON of the answer, value of Server-Timing)."""

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from server import explain
-from server.errors import BodyTooLarge, InvalidRequest, UnsupportedMedia
+from server.errors import BodyTimeout, BodyTooLarge, InvalidRequest, UnsupportedMedia
 from server.tasks import PredictRequest
 
 Scope = MutableMapping[str, Any]
@@ -80,6 +80,10 @@ async def read_body(receive: Receive, most: int) -> bytes:
 def too_large(given: int, most: int) -> BodyTooLarge:
     accepted = f"at most {most} bytes"
     return BodyTooLarge(f"the body has {given} bytes or more; send fewer inputs in one request", None, given, accepted)
+
+
+def too_slow() -> BodyTimeout:
+    return BodyTimeout("the body did not arrive in time; send it faster, or in smaller requests")
 
 
 def parse(body: bytes) -> PredictRequest:

@@ -41,13 +41,17 @@ class Watch:
             self._listener.cancel()
 
     def _expire(self) -> None:
-        message = f"no answer within {self._timeout_ms:g} ms; allow more time with parameters.timeout_ms, or send less"
-        self._call.fail(DeadlineExceeded(message, "parameters.timeout_ms", self._timeout_ms))
+        self._call.fail(too_late(self._timeout_ms))
 
     async def _listen(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._model.lane.abandon(self._call)
+
+
+def too_late(timeout_ms: float) -> DeadlineExceeded:
+    message = f"no answer within {timeout_ms:g} ms; allow more time with parameters.timeout_ms, or send less"
+    return DeadlineExceeded(message, "parameters.timeout_ms", timeout_ms)
 
 
 class Watches:

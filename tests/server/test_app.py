@@ -1,13 +1,18 @@
 """Everything beside `POST /predict`."""
 
+import asyncio
 import re
 import shutil
 import time
+from types import SimpleNamespace
 
 import httpx
 import jsonschema
 import pytest
 
+from server import openapi
+from server.engine.engine import Engine
+from server.errors import Overloaded, body_of
 from tests.processes import serving
 from tests.server.test_predict import check_error
 
@@ -43,6 +48,45 @@ def test_every_example_of_the_documentation_works(client):
 def test_errors_are_what_the_documentation_says(client):
     document = client.get("/openapi.json").json()
     check(document, "Error", client.post("/predict", json={}).json())
+
+
+def shown_errors(document: dict, status: int) -> list[dict]:
+    """What the documentation shows for a status, without what the request decides: its id."""
+    content = document["paths"]["/predict"]["post"]["responses"][str(status)]["content"]["application/json"]
+    return [example["value"] for example in content["examples"].values()]
+
+
+def test_the_errors_that_the_documentation_shows_are_those_that_come(server, client):
+    document = client.get("/openapi.json").json()
+    json = {"content-type": "application/json"}
+    bodies = openapi.BAD_BODIES
+    assert shown_errors(document, 422) == [client.post("/predict", content=b, headers=json).json() for b in bodies]
+    (missing,) = shown_errors(document, 404)
+    assert missing == client.post("/predict", json={"model": missing["error"]["given"], "inputs": "a"}).json()
+    assert "did you mean" in missing["error"]["message"]
+    plain = client.post("/predict", content=b"{}", headers={"content-type": "text/plain"})
+    assert shown_errors(document, 415) == [plain.json()]
+    assert shown_errors(document, 413) == [client.post("/predict", content=b" " * (4 * 2**20 + 1), headers=json).json()]
+    (late,) = shown_errors(document, 504)
+    given = {"timeout_ms": late["error"]["given"]}
+    assert late["error"]["given"] == 50
+    assert late == client.post("/predict", json={"inputs": ["good " * 300] * 256, "parameters": given}).json()
+    for status in ("404", "408", "413", "415", "422", "500", "503", "504"):
+        for error in shown_errors(document, int(status)):
+            check(document, "Error", error)
+
+
+def test_the_refusals_of_a_full_and_of_a_stopping_server_are_shown_as_they_are(client):
+    shown = shown_errors(client.get("/openapi.json").json(), 503)
+    said = []
+    for engine, inputs in ((Engine(4096, True), 4), (Engine(4096, True), 1)):
+        lane = SimpleNamespace(name="forecast-hourly/1", waiting=[None] * 4096, idle=False)
+        if inputs == 1:
+            asyncio.run(engine.drain())
+        with pytest.raises(Overloaded) as refused:
+            engine.submit(lane, [None] * inputs)
+        said.append(body_of(refused.value))
+    assert shown == said
 
 
 def check(document: dict, schema: str, value: object) -> None:
