@@ -187,9 +187,9 @@ WRONG = {
     "an unknown field": ("topics", {"ids": [1]}, "inputs.ids", "tokens"),
     "too few points": ("trend", series(1, 2), "inputs.values", "at least 3 points"),
     "too many points": ("trend", series(*[1] * (LONGEST + 1)), "inputs.values", f"at most {LONGEST} points"),
-    "one feature for three": ("mean", series(1, 2, 3), "inputs.values", "lists of 3 numbers"),
-    "two features for three": ("mean", series([1, 2], [3, 4]), "inputs.values", "lists of 3 numbers"),
-    "three features for one": ("trend", series([1, 2, 3]), "inputs.values", "numbers"),
+    "one feature for three": ("mean", series(1, 2, 3), "inputs.values[0]", "a list of 3 numbers"),
+    "two features for three": ("mean", series([1, 2], [3, 4]), "inputs.values[0]", "a list of 3 numbers"),
+    "three features for one": ("trend", series([1, 2, 3]), "inputs.values[0]", "one number"),
 }
 
 
