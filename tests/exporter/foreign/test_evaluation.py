@@ -151,6 +151,11 @@ def test_a_row_that_cannot_be_read_names_its_line(tmp_path: Path, rows: list[Any
     ("rows", "about", "problem"),
     [
         (tokens(0, 1, 0, "middle"), {}, 'line 4: target: "middle" was given; one of low, high is expected'),
+        (
+            tokens("up", "down", "up", 0),
+            {"labels": ("0", "1")},
+            'line 1: target: "up" was given; one of 0, 1 is expected; name them with --labels, .*: --labels down,up$',
+        ),
         (tokens(0, 1, 0, 2), {}, "target: 2 was given; one of low, high"),
         (tokens(0, 1, 0, None), {}, "target: null was given"),
         (values(1, 2, 3, "x"), {"task": "regression", **SERIES}, 'target: "x" was given'),
