@@ -180,8 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0] not in VERBS and not given[0].startswith("-"):
         given.insert(0, "export")
-    options = parser(given[0] if given else "").parse_args(given)
     try:
+        options = parser(given[0] if given else "").parse_args(given)
         if options.verb in ELSEWHERE:
             importlib.import_module(ELSEWHERE[options.verb]).run(options)
         elif options.verb == "export":
@@ -190,6 +190,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             run_verify(options.bundle, options.public_key)
     except (ExportError, BundleError) as error:
         raise SystemExit(f"error: {error}") from error
+    except ModuleNotFoundError as error:
+        raise SystemExit(
+            f"error: {given[0]} needs the package {error.name}, which {sys.executable} does not have; run `make dev`, "
+            "and use .venv/bin/python"
+        ) from error
 
 
 if __name__ == "__main__":

@@ -105,6 +105,7 @@ def test_a_module_of_ones_own_is_exported_and_served(workplace: Path) -> None:
         "models/most/1", "--licence", "MIT",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert not done.stderr  # no progress bars where there is no terminal
     manifest = bundle.read(workplace / "models" / "most" / "1").manifest
     assert manifest.chunkable
     assert {"fp32", "int8", "int8-weights"} <= manifest.precisions.keys()
@@ -229,6 +230,19 @@ def test_the_allowed_loss_is_a_number_or_a_share(given: str, loss: tuple[float, 
     options = command.parser("export").parse_args(["export", "x", "--out", "models/x/1", "--allowed-loss", given])
     strictness = command._strictness(options)
     assert (strictness.allowed_loss, strictness.relative) == loss
+
+
+@pytest.mark.parametrize(
+    ("verb", "module", "lacking"), [("export", "foreign.command", "torch"), ("verify", "verify", "onnx")]
+)
+def test_a_package_that_the_serving_environment_lacks_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, verb: str, module: str, lacking: str
+) -> None:
+    for name in [name for name in sys.modules if name == "exporter" or name.startswith("exporter.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, lacking, None)
+    with pytest.raises(SystemExit, match=f"^error: {verb} needs the package {lacking}, .* `make dev`, and use .venv"):
+        command.main([verb, "models/x/1"])
 
 
 def test_a_verb_imports_what_it_needs_only() -> None:
