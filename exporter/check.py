@@ -147,8 +147,8 @@ def speed(
 
 
 def score(session: StepSession, rows: Rows, title: str) -> np.ndarray:
-    """Outputs [N, ...] for whole sequences, with a progress bar."""
-    with tqdm(by_length(rows, SCORE_BATCH), desc=title, unit="batch", leave=False) as batches:
+    """Outputs [N, ...] for whole sequences, with a progress bar on a terminal."""
+    with tqdm(by_length(rows, SCORE_BATCH), desc=title, unit="batch", leave=False, disable=None) as batches:
         return together(session, batches, rows).outputs
 
 

@@ -81,8 +81,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def examined(exhibits: Sequence[Exhibit], cells: list[Cell]) -> Iterator[Cell]:
-    """The cells one by one, with a progress bar; they are kept in `cells`, too."""
-    for exhibit in tqdm(exhibits, desc="gallery", unit="network", leave=False):
+    """The cells one by one, with a progress bar on a terminal; they are kept in `cells`, too."""
+    for exhibit in tqdm(exhibits, desc="gallery", unit="network", leave=False, disable=None):
         for cell in examine(exhibit):
             cells.append(cell)
             yield cell
