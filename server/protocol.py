@@ -28,6 +28,12 @@ class ShortWayProtocol(HttpToolsProtocol):
         if self._on_closed is not None:
             self._on_closed()
 
+    @property
+    def waits_for_a_head(self) -> bool:
+        """Whether the beginning of a request has not come, or not all of it, and no timer of uvicorn's ends that."""
+        idle = self.cycle is None or self.cycle.response_complete
+        return idle and self.timeout_keep_alive_task is None
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if not self._application.is_prediction(cycle.scope):  # type: ignore[arg-type]
             super()._start_asgi_task(cycle, app)

@@ -10,6 +10,7 @@ from functools import partial
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from server import cpus, logs
 from server.app import Application, create_app
@@ -17,6 +18,9 @@ from server.protocol import ShortWayProtocol
 from server.service import logger
 from server.settings import Settings
 from server.supervisor import STARTUP_FAILED, Inbox, Supervisor
+
+HEAD_SECONDS = 10.0
+"""A connection may wait so long, and at most twice as long, for the head of a request that is under way."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -36,6 +40,8 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self._service, self._inbox, self._on_started = application.service, inbox, on_started
         self._stop_at = float("inf")
+        self._look_at = 0.0
+        self._waiting: dict[ShortWayProtocol, RequestResponseCycle | None] = {}
         self._arriving: set[asyncio.Task] = set()
 
     @contextmanager
@@ -63,9 +69,25 @@ class DrainingServer(uvicorn.Server):
         self._on_started(len(self._service.registry))
 
     async def on_tick(self, counter: int) -> bool:
-        if time.monotonic() >= self._stop_at:
+        now = time.monotonic()
+        if now >= self._stop_at:
             self.should_exit = True
+        if now >= self._look_at:
+            self._look_at = now + HEAD_SECONDS
+            self._close_forgotten()
         return await super().on_tick(counter)
+
+    def _close_forgotten(self) -> None:
+        """Ends connections that already waited for the same head of a request when this was last called."""
+        waiting = {
+            connection: connection.cycle
+            for connection in self.server_state.connections
+            if isinstance(connection, ShortWayProtocol) and connection.waits_for_a_head
+        }
+        for connection, cycle in waiting.items():
+            if connection in self._waiting and self._waiting[connection] is cycle:
+                connection.transport.close()
+        self._waiting = waiting
 
     def _take_connections(self, inbox: Inbox) -> None:
         connections = inbox.take()
