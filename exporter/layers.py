@@ -132,9 +132,8 @@ class OnnxLayers(nn.Module):
         return inputs
 
     def beyond(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """How many of a row's inputs [T, B, I] are beyond the bound: int64 [B, 1]. Padding does not count."""
-        valid = torch.arange(inputs.shape[0])[:, None] < lengths[None, :]
-        return ((inputs.abs() > self.bound) & valid[..., None]).sum((0, 2))[:, None]
+        """How many of a row's inputs [T, B, I] are beyond the bound, if none is clamped there: float32 [B, 1]."""
+        return (self.bounded(inputs, lengths).abs() > self.bound).sum((0, 2), dtype=torch.float32)[:, None]
 
     def _node(self, layer: int, inputs: Tensor, lengths: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """One layer: outputs [T, B, D, width] (a single direction: [T, B, width]) and the next h, c [D, B, width]."""

@@ -45,7 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--quantiles", type=_levels, metavar="Q,...", help="levels of its quantiles: 0.1,0.5,0.9")
     group.add_argument("--eval", type=Path, metavar="JSONL", help="labelled rows: half for the gate, half for figures")
     group.add_argument("--without-evaluation", action="store_true", help="publish without labelled rows")
-    group.add_argument("--clip", type=_positive, metavar="X", help="clamp scaled features to [-X, X]; int8 needs it")
+    group.add_argument(
+        "--clip",
+        type=_positive,
+        metavar="X",
+        help="clamp scaled features to [-X, X] in every precision, as training did",
+    )
     group.add_argument("--title", metavar="TEXT", help="of the card (default: the bundle's name)")
     group.add_argument("--description", metavar="TEXT", help="a sentence or two for the card")
     group.add_argument("--licence", metavar="TEXT", help="of the weights (default: not stated)")

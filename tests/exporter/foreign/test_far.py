@@ -35,7 +35,7 @@ UNSCORED = Options(without_evaluation=True)
 
 @pytest.fixture(scope="module")
 def source() -> Source:
-    module = trained(Case(lambda: modules.StockLSTM(hidden_size=20), NUMBERS))
+    module = trained(Case(lambda: modules.StockLSTM(1, 20), NUMBERS))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trial, "_problem_in_onnx", lambda *_: None)  # the same graph is tried here
         return foreign_source(Foreign(module, ABOUT, NUMBERS, rows=ROWS, scaler=SCALER), Options())

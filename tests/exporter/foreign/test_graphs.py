@@ -7,7 +7,7 @@ import pytest
 
 from exporter import describe, verify
 from exporter.build import build
-from exporter.check import as_array
+from exporter.check import as_array, check_far
 from exporter.foreign import trial
 from exporter.foreign.scaling import MinMax, ScalerFile, Standard
 from exporter.foreign.source import Foreign, foreign_source
@@ -64,6 +64,8 @@ def test_a_graph_gives_the_modules_own_answers(name: str) -> None:
     source = foreign_source(foreign(name, **BOUNDED.get(name, {})), Options())
     graphs = built(source)
     rows = source.examples(ROWS)
+    if source.beyond is not None:
+        check_far(source, describe.subject(source, graphs, "fp32"), source.beyond(rows), Options())
     for precision in graphs.models:
         subject = describe.subject(source, graphs, precision)
         found = alone(subject.session(), rows).outputs
