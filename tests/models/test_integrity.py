@@ -3,6 +3,7 @@
 import hashlib
 import json
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,9 +45,12 @@ def test_what_has_no_canonical_form_is_refused(text: str | bytes) -> None:
         integrity.parse(text if isinstance(text, bytes) else text.encode())
 
 
-def test_a_sealed_manifest_is_read_as_it_was() -> None:
+def test_a_sealed_manifest_is_read_as_it_was(tmp_path: Path) -> None:
     folder = next(ROOT.glob("models/*/1"))
-    manifest = bundle.read(folder).manifest
-    assert integrity.sealed(manifest) == manifest
+    manifest = integrity.sealed(bundle.read(folder).manifest)
+    written = tmp_path / folder.parent.name / folder.name
+    written.mkdir(parents=True)
+    (written / bundle.MANIFEST).write_text(manifest.model_dump_json(indent=1))
+    assert bundle.read(written).manifest == manifest == integrity.sealed(manifest)
     edited = integrity.sealed(manifest.model_copy(update={"title": "another"}))
     assert edited.digest not in (manifest.digest, None)
