@@ -43,7 +43,7 @@ def no_json(body: bytes, problem: Exception) -> InvalidRequest:
     """`problem` is msgspec's, or a RecursionError."""
     said = str(problem).removeprefix("JSON is malformed: ")
     if not body.strip():
-        return InvalidRequest("the body is empty", None, "", OBJECT)
+        return InvalidRequest("the body is empty; send a JSON object", None, "", OBJECT)
     if body.startswith(BYTE_ORDER_MARKS):
         return InvalidRequest("the body begins with a byte order mark; send UTF-8 without one", None, None, "UTF-8")
     position = re.search(r"\(byte (\d+)\)", said)
