@@ -47,7 +47,7 @@ def _add_export_arguments(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument(
         "source",
         metavar="SOURCE",
-        help="the folder that `python -m training fit` wrote, package.module:build, or a file.keras",
+        help="the folder that `python -m training fit` wrote, package.module:build, file.py:build, or a file.keras",
     )
     arguments.add_argument(
         "--out", type=_target, required=True, metavar="MODELS/NAME/VERSION", help="where the bundle goes"

@@ -34,7 +34,9 @@ def is_foreign(source: str) -> bool:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("a module of your own", "package.module:build, or a file.keras")
+    group = parser.add_argument_group(
+        "a module of your own", "package.module:build, path/to/file.py:build, or a file.keras"
+    )
     group.add_argument("--checkpoint", type=Path, metavar="W", help="its weights: .safetensors, or a saved state_dict")
     group.add_argument("--arguments", metavar="JSON", help="""keyword arguments that build it: '{"hidden": 64}'""")
     group.add_argument("--task", choices=TASKS, help="what its answers are; a forecast needs --quantiles")
@@ -45,12 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--quantiles", type=_levels, metavar="Q,...", help="levels of its quantiles: 0.1,0.5,0.9")
     group.add_argument("--eval", type=Path, metavar="JSONL", help="labelled rows: half for the gate, half for figures")
     group.add_argument("--without-evaluation", action="store_true", help="publish without labelled rows")
-    group.add_argument(
-        "--clip",
-        type=_positive,
-        metavar="X",
-        help="clamp scaled features to [-X, X] in every precision, as training did",
-    )
+    clip_help = "clamp scaled features to [-X, X] in every precision, as training did"
+    group.add_argument("--clip", type=_positive, metavar="X", help=clip_help)
     group.add_argument("--title", metavar="TEXT", help="of the card (default: the bundle's name)")
     group.add_argument("--description", metavar="TEXT", help="a sentence or two for the card")
     group.add_argument("--licence", metavar="TEXT", help="of the weights (default: not stated)")
