@@ -27,9 +27,10 @@ from tests.exporter.foreign import modules
 from tests.exporter.foreign.cases import ABOUT, NUMBERS, Case, trained
 
 RANDOM = np.random.default_rng(0)
-ROWS = [(50 + 14 * RANDOM.uniform(-1.5, 1.5, (steps, 1))).astype(np.float32) for steps in range(4, 28)]
-SCALER = ScalerFile(inputs=Standard(kind="standard", mean=(50.0,), scale=(14.0,)))
-BOUND = 4 * max(float(np.abs(row - 50).max()) for row in ROWS) / 14
+MIDDLE, UNIT = 5.0, 0.14
+ROWS = [(MIDDLE + UNIT * RANDOM.uniform(-1.5, 1.5, (steps, 1))).astype(np.float32) for steps in range(4, 28)]
+SCALER = ScalerFile(inputs=Standard(kind="standard", mean=(MIDDLE,), scale=(UNIT,)))
+BOUND = 4 * max(float(np.abs(row - MIDDLE).max()) for row in ROWS) / UNIT
 UNSCORED = Options(without_evaluation=True)
 
 
@@ -49,7 +50,7 @@ def graphs(source: Source) -> Built:
 @pytest.fixture(scope="module")
 def far(source: Source) -> list[np.ndarray]:
     rows = source.beyond(ROWS)
-    assert all(np.abs(row - 50).max() / 14 > 2 * BOUND for row in rows)
+    assert all(np.abs(row - MIDDLE).max() / UNIT > 2 * BOUND for row in rows)
     return rows
 
 
@@ -67,8 +68,10 @@ def test_what_need_not_clamp_does_not(
 
 
 def test_the_largest_numbers_that_there_are_do_not_spoil_the_pins(source: Source, graphs: Built) -> None:
-    largest = [np.array([[60], [value], [40]], np.float32) for value in (3e38, -3e38)]
+    """They become infinite when they are scaled."""
+    largest = [np.array([[5.1], [value], [4.9]], np.float32) for value in (3e38, -3e38)]
     assert differences(source, graphs, "fp32", largest).max() < 1e-5
+    verify.check_pins(describe.subject(source, graphs, "fp32"), largest)
 
 
 def test_int8_clamps_and_is_exact_there_too(source: Source, graphs: Built, far: list[np.ndarray]) -> None:
@@ -87,7 +90,7 @@ def test_a_bound_that_no_lstm_has_is_refused(graphs: Built) -> None:
 def test_the_state_counts_what_is_beyond(source: Source, graphs: Built, far: list[np.ndarray], precision: str) -> None:
     assert graphs.slices[-1].name == "clipped"
     states = alone(describe.subject(source, graphs, precision).session(), [*far, *ROWS]).states
-    wanted = [(np.abs(row - 50) / 14 > BOUND).sum() for row in far]
+    wanted = [(np.abs(row - MIDDLE) / UNIT > BOUND).sum() for row in far]
     assert states[:, -1].tolist() == [*wanted, *[0] * len(ROWS)]
 
 
