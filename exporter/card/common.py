@@ -76,7 +76,8 @@ def _gate(manifest: Manifest) -> str:
         return "There were no labelled rows, so the metric's gate was not run."
     allowed = f"{100 * gate.allowed_loss:g} %" if gate.relative else f"{gate.allowed_loss:g}"
     unmeasured = [name for name, file in manifest.precisions.items() if not file.validation]
-    but = f" ({listed(unmeasured)} could not be run, so nothing is known of it)" if unmeasured else ""
+    only = "could not be run here; only its rounded weights, in float32, passed this gate"
+    but = f" ({listed(unmeasured)} {only})" if unmeasured else ""
     return (
         f"A precision is published only if its {gate.metric} on validation rows is at most {allowed} worse than "
         f"fp32's{but}; test rows decide nothing."

@@ -47,7 +47,7 @@ def test_a_precision_that_was_not_run_has_no_figures_but_its_reason(shipped: Man
     row = next(row for row in rows(part) if row[0].strip() == "fp16")
     assert [cell.strip() for cell in row[2:]] == ["–"] * (len(row) - 2)
     assert "* **fp16**: For CUDA only. There is no GPU here." in part
-    assert "(fp16 could not be run, so nothing is known of it)" in part
+    assert "(fp16 could not be run here; only its rounded weights, in float32, passed this gate)" in part
     assert "fp16" not in [row[0].strip() for row in rows(common.invariance(manifest))]
 
 
