@@ -30,23 +30,42 @@ def build(place: str, arguments: str | None) -> nn.Module:
     object. Raises ForeignError."""
     module_name, _, name = place.rpartition(":")
     options = _arguments(arguments)
+    module = _module(place, module_name)
     try:
-        maker = getattr(_of_file(Path(module_name)) if module_name.endswith(".py") else _imported(module_name), name)
-    except ImportError as error:
-        raise ForeignError(
-            f"{place}: {error}; run the command where `import {module_name}` works, add its folder to PYTHONPATH, or "
-            "name the file: path/to/file.py:NAME"
-        ) from error
+        maker = getattr(module, name)
     except AttributeError as error:
         raise ForeignError(f"{place}: {module_name} has no {name!r}; name a class or a function in it") from error
     try:
         made = maker(**options)
     except Exception as error:  # somebody else's code may raise anything
-        reason = f"{type(error).__name__}: {error}"
-        raise ForeignError(f"{place}: could not be built ({reason}); give its arguments with {EXAMPLE}") from error
+        raise ForeignError(
+            f"{place}: could not be built ({_reason(error)}); give its arguments with {EXAMPLE}"
+        ) from error
     if not isinstance(made, nn.Module):
         raise ForeignError(f"{place}: made a {type(made).__name__}; an nn.Module is expected")
     return made
+
+
+def _module(place: str, name: str) -> ModuleType:
+    """By the path of its file, or by its name. Raises ForeignError."""
+    is_file = name.endswith(".py")
+    if is_file and not Path(name).is_file():
+        raise ForeignError(f"{place}: no such file")
+    try:
+        return _of_file(Path(name)) if is_file else _imported(name)
+    except Exception as error:  # as above
+        told = f"{place}: could not be imported ({_reason(error)})"
+        if isinstance(error, ModuleNotFoundError) and not is_file and f"{name}.".startswith(f"{error.name}."):
+            told += (
+                f"; run the command where `import {name}` works, add its folder to PYTHONPATH, or name the file: "
+                "path/to/file.py:NAME"
+            )
+        raise ForeignError(told) from error
+
+
+def _reason(error: Exception) -> str:
+    """In one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _imported(name: str) -> ModuleType:
@@ -56,9 +75,7 @@ def _imported(name: str) -> ModuleType:
 
 
 def _of_file(path: Path) -> ModuleType:
-    """A file as `python path` would run it: it may import what lies beside it. Raises ImportError."""
-    if not path.is_file():
-        raise ImportError("no such file")
+    """A file as `python path` would run it: it may import what lies beside it."""
     if (folder := str(path.resolve().parent)) not in sys.path:
         sys.path.insert(0, folder)
     name = path.stem if path.stem not in sys.modules else f"file_{path.stem}"
@@ -66,7 +83,11 @@ def _of_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError("not a file of Python")
     sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
     return module
 
 

@@ -116,7 +116,7 @@ def test_a_file_that_is_not_there_or_not_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "arguments", "problem"),
     [
-        ("no.such.module:build", None, r"run the command where `import no\.such\.module` works"),
+        ("no.such.module:build", None, r"No module named .no.\); run the command where `import no\.such\.module`"),
         ("tests.exporter.foreign.modules:Nothing", None, "has no 'Nothing'; name a class or a function in it"),
         ("tests.exporter.foreign.modules:StockLSTM", '{"layers": 3}', "could not be built .*--arguments"),
         ("tests.exporter.foreign.modules:StockLSTM", "3", "3 was given; a JSON object is expected"),
@@ -140,6 +140,30 @@ def test_a_file_builds_the_module_and_may_import_what_lies_beside_it(
         monkeypatch.delitem(sys.modules, name, raising=False)
     assert checkpoint.build(f"{tmp_path}/models.py:build", None).hidden_size == 6
     assert hasattr(importlib.import_module("models"), "__path__")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import json\njson.nothing", "AttributeError: module 'json' has no attribute 'nothing'"),
+        ("import package_of_nobody", "ModuleNotFoundError: No module named 'package_of_nobody'"),
+        ("from .layers import Net", "ImportError: attempted relative import with no known parent package"),
+        ("def build(:", r"SyntaxError: .* \(broken_of_mine\.py, line 1\)"),
+        ("build = Net", "NameError: name 'Net' is not defined"),
+        ("raise RuntimeError('two\\nlines')", "RuntimeError: two lines"),
+    ],
+)
+@pytest.mark.parametrize("place", ["{folder}/broken_of_mine.py:build", "broken_of_mine:build"])
+def test_code_that_fails_when_it_is_imported_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, code: str, reason: str
+) -> None:
+    (tmp_path / "broken_of_mine.py").write_text(code)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    importlib.invalidate_caches()
+    with pytest.raises(ForeignError, match=rf"broken_of_mine.*:build: could not be imported \({reason}\)$"):
+        checkpoint.build(place.format(folder=tmp_path), None)
+    assert "broken_of_mine" not in sys.modules
 
 
 def test_arguments_build_the_module() -> None:
