@@ -3,7 +3,8 @@
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -121,8 +122,7 @@ def _check_folder(source: str) -> None:
     if Path(source).is_dir() or not (source.endswith(".py") or all(map(str.isidentifier, source.split(".")))):
         return
     raise ExportError(
-        f"{source}: there is no such folder of `python -m training fit`; of a module of your own, name what builds it, "
-        f"too: {source}:build"
+        f"{source}: there is no such folder; if it is a module of your own, also name what builds it: {source}:build"
     )
 
 
@@ -131,7 +131,9 @@ def _check_target(target: Path, overwrite: bool) -> None:
     if target.exists() and not overwrite:
         versions = [int(path.name) for path in target.parent.iterdir() if path.name.isdecimal()]
         free = target.with_name(str(max(versions) + 1))
-        raise ExportError(f"--out {target}: there is one already; take the next free version, {free}, or --overwrite")
+        raise ExportError(
+            f"--out {target}: there is already a bundle; take the next free version, {free}, or give --overwrite"
+        )
 
 
 def _strictness(options: argparse.Namespace) -> Any:
@@ -146,15 +148,17 @@ def _strictness(options: argparse.Namespace) -> Any:
 
 
 def _export_checkpoint(options: argparse.Namespace, strictness: Any) -> Any:
-    from exporter.export import export
-    from exporter.source import of_checkpoint
-    from training import checkpoint as checkpoints
-    from training import recipes
-    from training.corpora.downloads import CorpusUnavailable
+    with _imports("export"):
+        from exporter.export import export
+        from exporter.source import of_checkpoint
+        from training import checkpoint as checkpoints
+        from training import recipes
+        from training.corpora.downloads import CorpusUnavailable
 
     try:
         trained = checkpoints.load(Path(options.source))
-        recipe = recipes.load(trained.description.recipe)
+        with _imports("export"):
+            recipe = recipes.load(trained.description.recipe)
         evaluate = None if options.without_evaluation else lambda split: recipe.evaluation(trained, split)
         return export(of_checkpoint(trained), evaluate, options.out, strictness)
     except (checkpoints.CheckpointError, CorpusUnavailable) as error:
@@ -162,8 +166,9 @@ def _export_checkpoint(options: argparse.Namespace, strictness: Any) -> Any:
 
 
 def run_verify(folder: Path, public_key: Path | None) -> None:
-    from exporter import verify
-    from models import bundle, signature
+    with _imports("verify"):
+        from exporter import verify
+        from models import bundle, signature
 
     found = bundle.read(folder, None if public_key is None else signature.trusted_keys(public_key))
     found.verify()
@@ -176,12 +181,27 @@ def run_verify(folder: Path, public_key: Path | None) -> None:
         print(f"{precision}: pins stay, and over {invariance.sequences} generated sequences {what}")
 
 
+@contextmanager
+def _imports(verb: str) -> Iterator[None]:
+    """Around imports of what a verb needs; what somebody else's code lacks is another matter. Raises ExportError."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ExportError(
+            f"{verb} needs the package {error.name}, which {sys.executable} does not have; run `make dev`, and use "
+            ".venv/bin/python"
+        ) from error
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0] not in VERBS and not given[0].startswith("-"):
         given.insert(0, "export")
     try:
-        options = parser(given[0] if given else "").parse_args(given)
+        verb = given[0] if given else ""
+        with _imports(verb):
+            commands = parser(verb)
+        options = commands.parse_args(given)
         if options.verb in ELSEWHERE:
             importlib.import_module(ELSEWHERE[options.verb]).run(options)
         elif options.verb == "export":
@@ -190,11 +210,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             run_verify(options.bundle, options.public_key)
     except (ExportError, BundleError) as error:
         raise SystemExit(f"error: {error}") from error
-    except ModuleNotFoundError as error:
-        raise SystemExit(
-            f"error: {given[0]} needs the package {error.name}, which {sys.executable} does not have; run `make dev`, "
-            "and use .venv/bin/python"
-        ) from error
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
+from exporter import keras
 from exporter.errors import ForeignError
 from exporter.export import export
 from exporter.foreign import checkpoint, evaluation
@@ -120,8 +121,6 @@ def _labelled(
 def _module(options: argparse.Namespace) -> tuple[nn.Module, str, int | None]:
     """The module with its weights, where it comes from, and the number of steps, if its file fixes that."""
     if options.source.endswith(".keras"):
-        from exporter import keras  # only who has such a file needs to read one
-
         model = keras.load(Path(options.source))
         for note in model.notes:
             print(f"note: {note}")

@@ -20,7 +20,7 @@ from models.manifest import Inputs
 TRIED_STEPS = (7, *range(2, 65), 72, 80, 90, 96, 100, 120, 128, 144, 168, 180, 200, 240, 250, 256, 300, 365, 500, 512)
 """The number of steps is fixed in some modules, and everybody likes these numbers."""
 COMPANY = 3
-MODULE_FAILURES = (RuntimeError, ValueError, IndexError, TypeError, AttributeError, AssertionError, KeyError)
+MODULE_FAILURES = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ImportError)
 
 
 @dataclass(frozen=True)

@@ -297,7 +297,7 @@ def test_a_version_that_is_there_is_replaced_only_on_demand(tmp_path: Path) -> N
     for version in ("2", "9"):
         (tmp_path / "prices" / version).mkdir(parents=True)
     again = [str(tmp_path), "--out", str(tmp_path / "prices" / "2")]
-    with pytest.raises(SystemExit, match=r"prices/2: there is one already; .* version, .*prices/10, or --overwrite$"):
+    with pytest.raises(SystemExit, match=r"prices/2: there is already a bundle; .*, .*prices/10, or give --overwrite$"):
         command.main(again)
     with pytest.raises(SystemExit, match=r"lacks checkpoint\.json"):
         command.main([*again, "--overwrite"])
