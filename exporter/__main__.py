@@ -139,7 +139,11 @@ def _check_target(target: Path, overwrite: bool) -> None:
 def _strictness(options: argparse.Namespace) -> Any:
     from exporter.options import Options
 
-    given: dict[str, Any] = {"without_evaluation": options.without_evaluation, "precisions": options.precisions}
+    given: dict[str, Any] = {
+        "without_evaluation": options.without_evaluation,
+        "precisions": options.precisions,
+        "overwrite": options.overwrite,
+    }
     if options.parity is not None:
         given["parity"] = options.parity
     if options.allowed_loss is not None:

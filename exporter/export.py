@@ -1,7 +1,7 @@
 """One source all the way: graphs, checks, scores, times, manifest, card; published only if all of it is right."""
 
-import os
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -69,11 +69,12 @@ def generated(source: Source) -> Rows:
 
 def publish(done: Export, target: Path) -> bundle.Bundle:
     """Write everything into a folder beside the target, and move it there in one step."""
-    staged = target.with_name(f".{target.name}.{os.getpid()}")
-    staged.mkdir(parents=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
+        staged.chmod(0o755)  # a server may run as another user
         write(done, staged, target.parent.name, int(target.name))
-        return bundle.publish(staged, target)
+        return bundle.publish(staged, target, done.options.overwrite)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""How strict an export is, and what it builds."""
+"""How strict an export is, what it builds, and what it may replace."""
 
 from dataclasses import dataclass
 
@@ -24,6 +24,8 @@ class Options:
     """What to build beside fp32, which is always there; None builds all that are possible."""
     without_evaluation: bool = False
     """Publish although there are no labelled rows, so that the metric gate is not run."""
+    overwrite: bool = False
+    """Replace a version that is there already, which servers may have loaded."""
 
 
 STRICT = Options()

@@ -196,19 +196,27 @@ def _has_manifest(folder: Path) -> bool:
     return True
 
 
-def publish(staged: Path, target: Path) -> Bundle:
+def publish(staged: Path, target: Path, overwrite: bool = False) -> Bundle:
     """Moves a complete folder to `target` at once, so that nobody ever sees half a bundle.
 
-    `staged` must lie on the same file system. A bundle that stands at `target` is replaced, unless the new one is
-    wrong: then BundleError is raised, and nothing has changed.
+    `staged` must lie on the same file system. A bundle that stands at `target` is replaced if `overwrite` says so.
+    Raises BundleError if it does not, or if the new one is wrong; then, and if it cannot be moved, nothing has changed.
     """
     found = _at(target, _opened(staged))
     found.verify()
+    replaces = target.exists()
+    if replaces and not overwrite:
+        raise BundleError(f"{target}: there is already a bundle; take another version, or give --overwrite")
     target.parent.mkdir(parents=True, exist_ok=True)
     old = target.with_name(f".{target.name}.old")
-    if target.exists():
+    if replaces:
         shutil.rmtree(old, ignore_errors=True)
         target.rename(old)
-    staged.rename(target)
+    try:
+        staged.rename(target)
+    except OSError:
+        if replaces:
+            old.rename(target)
+        raise
     shutil.rmtree(old, ignore_errors=True)
     return Bundle(target, found.manifest)

@@ -2,10 +2,12 @@
 
 import dataclasses
 import io
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from exporter import page, verify
 from exporter.build import build
 from exporter.check import check_gate
 from exporter.errors import CheckFailed
-from exporter.export import export
+from exporter.export import export, publish
 from exporter.options import Options
 from exporter.report import Built
 from exporter.sessions import Rows, alone
@@ -301,6 +303,26 @@ def test_a_version_that_is_there_is_replaced_only_on_demand(tmp_path: Path) -> N
         command.main(again)
     with pytest.raises(SystemExit, match=r"lacks checkpoint\.json"):
         command.main([*again, "--overwrite"])
+    assert command._strictness(command.parser("export").parse_args(["export", *again, "--overwrite"])).overwrite
+
+
+def test_a_version_that_came_in_the_meantime_stays(
+    exported: tuple[Checkpoint, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(done: object, folder: Path, name: str, version: int) -> None:
+        shutil.copytree(published.folder, folder, dirs_exist_ok=True)
+
+    published = exported[1]
+    target = tmp_path / published.folder.parent.name / "1"
+    target.mkdir(parents=True)
+    (target / "old").touch()
+    (target.parent / f".1.{os.getpid()}").mkdir()  # of an export that was killed
+    monkeypatch.setattr("exporter.export.write", write)
+    with pytest.raises(BundleError, match="there is already a bundle"):
+        publish(SimpleNamespace(options=Options()), target)
+    assert [path.name for path in target.iterdir()] == ["old"]
+    assert publish(SimpleNamespace(options=Options(overwrite=True)), target).manifest == published.manifest
+    assert bundle.read(target).manifest == published.manifest
 
 
 def test_generated_rows_fit_the_manifest(exported: tuple[Checkpoint, Bundle]) -> None:

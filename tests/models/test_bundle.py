@@ -287,14 +287,33 @@ def test_files_that_nobody_listed_are_named_and_harmless(tmp_path: Path) -> None
     assert found.unlisted() == ["notes.txt"]
 
 
-def test_publishing_replaces_what_is_there(tmp_path: Path) -> None:
+def test_publishing_replaces_what_is_there_on_demand(tmp_path: Path) -> None:
     target = bundle_at(tmp_path / "models" / "prices" / "1", title="old")
     staged = bundle_at(tmp_path / "prices" / "1", title="new")
-    published = bundle.publish(staged, target)
+    with pytest.raises(BundleError, match=r"prices/1: there is already a bundle; take .*, or give --overwrite$"):
+        bundle.publish(staged, target)
+    assert bundle.read(target).manifest.title == "old"
+    published = bundle.publish(staged, target, overwrite=True)
     assert published == bundle.read(target)
     assert published.manifest.title == "new"
     assert [path.name for path in target.parent.iterdir()] == ["1"]
     assert not staged.exists()
+
+
+def test_a_bundle_that_cannot_be_moved_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, target: Path) -> Path:
+        if self == staged:
+            raise OSError(18, "Invalid cross-device link")
+        return rename(self, target)
+
+    target = bundle_at(tmp_path / "models" / "prices" / "1", title="old")
+    staged = bundle_at(tmp_path / "prices" / "1", title="new")
+    rename = Path.rename
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="cross-device"):
+        bundle.publish(staged, target, overwrite=True)
+    assert bundle.read(target).manifest.title == "old"
+    assert [path.name for path in target.parent.iterdir()] == ["1"]
 
 
 @pytest.mark.parametrize("fault", [{"version": 2}, {"files": {"fp32.onnx": "0" * 64}}, {"digest": "0" * 64}])
@@ -302,7 +321,7 @@ def test_a_wrong_bundle_is_not_published(tmp_path: Path, fault: dict[str, Any]) 
     target = bundle_at(tmp_path / "models" / "prices" / "1", title="old")
     staged = bundle_at(tmp_path / "prices" / "1", **fault)
     with pytest.raises(BundleError):
-        bundle.publish(staged, target)
+        bundle.publish(staged, target, overwrite=True)
     assert bundle.read(target).manifest.title == "old"
     assert [path.name for path in target.parent.iterdir()] == ["1"]
 
