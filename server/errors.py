@@ -122,7 +122,7 @@ def _cut(text: str, most: int) -> str:
 def _readable(given: Any) -> Any:
     """As it is; or as text that is cut if it is long, or if an integer in it has more than 64 bits."""
     if isinstance(given, str):
-        text = given
+        text = given = given.encode(errors="backslashreplace").decode()  # half a character has no UTF-8
     else:
         try:
             text = orjson.dumps(given).decode()

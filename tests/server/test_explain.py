@@ -3,6 +3,7 @@
 import json
 import re
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
@@ -14,7 +15,9 @@ from server.request import parse
 def refusal(body: bytes) -> dict:
     with pytest.raises(InvalidRequest) as refused:
         parse(body)
-    return body_of(refused.value)["error"]
+    answer = body_of(refused.value)
+    orjson.dumps(answer)
+    return answer["error"]
 
 
 NO_JSON = [
@@ -68,6 +71,8 @@ NO_REQUEST = [
     (b'{"inputs": "a", "parameters": 3}', "parameters", "has to be an object", 3, "an object such as"),
     (b'{"inputs": "a", "parameters": {"quantiles": 1}}', "parameters.quantiles", "", 1, "a list of numbers, or null"),
     (b'{"inputs": "a", "model": 3}', "model", "has to be a text", 3, "a text, or null"),
+    (b'{"x": "\\ud800"}', "x", "there is no field", "\\ud800", "inputs"),
+    (b'{"inputs": {"x": "\\ud800"}}', "inputs.x", "there is no field", "\\ud800", "values"),
     (b"[1]", None, "the body has to be an object such as", [1], "an object such as"),
     (b'{"a\\nb - at `$.model`": 1}', "a\nb - at `$.model`", "there is no field", 1, "inputs"),
 ]
