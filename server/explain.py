@@ -32,6 +32,9 @@ TYPES = {
 LISTS = {"values": "a list of numbers", "quantiles": "a list of numbers", "tokens": "a list of whole numbers"}
 OBJECTS = {None: OBJECT, "parameters": 'an object such as {"timeout_ms": 1000}'}
 
+LONGEST_SEARCHED = 64 * 1024
+"""Bytes of a body that is parsed by Python where msgspec cannot."""
+
 BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`(?: - at `\$([\w.\[\]]*)`)?", re.DOTALL)
 UNPAIRED = re.compile(rb"(?<!\\)(?:\\\\)*(\\u[dD][89abAB][0-9a-fA-F]{2})(?!\\u[dD][c-fC-F])")
@@ -66,22 +69,23 @@ def no_json(body: bytes, problem: Exception) -> InvalidRequest:
 
 def no_request(body: bytes, message: str) -> InvalidRequest:
     """msgspec's ``Expected `X`, got `Y` - at `$.place` `` about JSON that is no request."""
+    document = _document(body)
     if unknown := UNKNOWN.fullmatch(message):
-        return _unknown(body, _field(unknown[2]), unknown[1])
+        return _unknown(document, _field(unknown[2]), unknown[1])
     problem, _, place = message.partition(" - at `$")
     field = _field(place.rstrip("`"))
     if problem == ONE_OF_THEM:
         return InvalidRequest(
-            f"{problem}; send one of them", field, _given(body, field), list(Numbers.__struct_fields__)
+            f"{problem}; send one of them", field, _given(document, field), list(Numbers.__struct_fields__)
         )
     if types := re.match(r"Expected `(.*?)`, got `(.*?)`", problem):
-        return _wrong_type(body, field, types[1], types[2])
+        return _wrong_type(document, field, types[1], types[2])
     if missing := re.match(r"Object missing required field `(.*)`", problem):
         return InvalidRequest(f'"{missing[1]}" is missing: what the model is to read', missing[1], None, INPUTS)
     if "out of range" in problem:
         whole = problem.startswith("Integer")
         accepted = "a whole number of at most 64 bits" if whole else "a number between -1e308 and 1e308"
-        return InvalidRequest(f"the number is too large; send {accepted}", field, _given(body, field), accepted)
+        return InvalidRequest(f"the number is too large; send {accepted}", field, _given(document, field), accepted)
     return InvalidRequest(problem.replace("`", "'"), field)
 
 
@@ -89,11 +93,11 @@ def _field(place: str | None) -> str | None:
     return (place or "").lstrip(".") or None
 
 
-def _wrong_type(body: bytes, field: str | None, expected: str, got: str) -> InvalidRequest:
-    given = _given(body, field)
-    if isinstance(_given(body, "inputs[0]"), int | float | list) and expected == "str | object":
+def _wrong_type(document: Any, field: str | None, expected: str, got: str) -> InvalidRequest:
+    given = _given(document, field)
+    if isinstance(_given(document, "inputs[0]"), int | float | list) and expected == "str | object":
         message = 'numbers are sent in an object: {"values": [...]} for a series, {"tokens": [...]} for token ids'
-        return InvalidRequest(message, "inputs", _given(body, "inputs"), ONE_INPUT)
+        return InvalidRequest(message, "inputs", _given(document, "inputs"), ONE_INPUT)
     optional = expected.removesuffix(" | null")
     name = (field or "").rpartition(".")[2]
     accepted = TYPES.get(optional, optional)
@@ -106,7 +110,7 @@ def _wrong_type(body: bytes, field: str | None, expected: str, got: str) -> Inva
     return InvalidRequest(message, field, given, accepted if optional == expected else f"{accepted}, or null")
 
 
-def _unknown(body: bytes, field: str | None, name: str) -> InvalidRequest:
+def _unknown(document: Any, field: str | None, name: str) -> InvalidRequest:
     """A field that nothing is called, and the one that was probably meant."""
     where = {None: PredictRequest, "parameters": Parameters}.get(field, Numbers)
     names = list(where.__struct_fields__)
@@ -115,20 +119,20 @@ def _unknown(body: bytes, field: str | None, name: str) -> InvalidRequest:
         advice = f"did you mean {close[0]!r}?"
     elif where is PredictRequest and name in Parameters.__struct_fields__:
         advice = "it belongs into 'parameters'"
-    elif where is PredictRequest and "inputs" not in (_document(body) or ()):
+    elif where is PredictRequest and isinstance(document, dict) and "inputs" not in document:
         advice = "did you mean 'inputs'?"
     elif where is Numbers:
         advice = "an input is " + ONE_INPUT
     else:
         advice = "leave it out, or take one of the accepted ones"
-    place = _given(body, field)
+    place = _given(document, field)
     given = place.get(name) if isinstance(place, dict) else None
     return InvalidRequest(f"there is no field {name!r}; {advice}", f"{field}.{name}" if field else name, given, names)
 
 
-def _given(body: bytes, field: str | None) -> Any:
-    """What stands at `field`; None if that cannot be told."""
-    place: Any = _document(body)
+def _given(document: Any, field: str | None) -> Any:
+    """What stands at `field` of the parsed body; None if that cannot be told."""
+    place = document
     for key in re.findall(r"[^.\[\]]+", field or ""):
         try:
             place = place[int(key) if isinstance(place, list) else key]
@@ -138,11 +142,15 @@ def _given(body: bytes, field: str | None) -> Any:
 
 
 def _document(body: bytes) -> Any:
-    """The parsed body; numbers that are too large for any type are texts. None if the rest of it is broken."""
+    """The parsed body; numbers that are too large for any type are texts. None if the rest of it is broken.
+
+    Only a short body is searched for such numbers: Python is called for each one, while everybody else waits.
+    """
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
+        if len(body) > LONGEST_SEARCHED:
+            return None
     try:
         return json.loads(body, parse_float=_finite, parse_int=_short)
     except (ValueError, RecursionError):

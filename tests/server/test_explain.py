@@ -3,12 +3,14 @@
 import json
 import re
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
 from server.errors import InvalidRequest, body_of
+from server.explain import LONGEST_SEARCHED
 from server.request import parse
 
 
@@ -90,3 +92,26 @@ def test_what_is_no_request_is_named_and_corrected(body, field, said, came, acce
 def test_no_name_of_a_field_breaks_the_explanation(name, place):
     body = {name: {}} if place == "%s" else {"inputs": "a", place: {name: {}}}
     assert refusal(json.dumps(body).encode())["message"]
+
+
+def test_a_refused_body_is_parsed_once_more(monkeypatch):
+    """Everybody waits for it."""
+    bodies = []
+    decode = msgspec.json.decode
+    monkeypatch.setattr(msgspec.json, "decode", lambda body: bodies.append(body) or decode(body))
+    refused = b'{"inputs": [1, 2, 3]}', b'{"inputs": "a", "text": "b"}', b'{"inputs": {"values": ["1"]}}'
+    for body in refused:
+        refusal(body)
+    assert bodies == list(refused)
+
+
+def test_a_long_body_is_not_searched_for_the_number_that_is_too_large():
+    many = b"1," * LONGEST_SEARCHED
+    error = refusal(b'{"inputs": {"values": [%s1e999]}}' % many)
+    assert (error["field"], error["given"]) == (f"inputs.values[{LONGEST_SEARCHED}]", None)
+    assert "too large" in error["message"]
+    error = refusal(b'{"inputs": [%s1], "z": 1e999}' % many)
+    assert (error["field"], error["given"]) == ("inputs[0]", None)
+    error = refusal(b'{"z": 1e999, "inputs": [%s1]}' % many)
+    assert (error["field"], error["given"]) == ("z", None)
+    assert "leave it out" in error["message"]
