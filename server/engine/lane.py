@@ -158,7 +158,7 @@ class ChunkedLane(Lane):
         self._fresh = False
         self._inputs = shape.empty(policy.slots, 0)
         self._next = np.zeros((policy.slots, 1), np.int64)
-        self._widen(256)
+        self._widen(max(256, shape.first_chunk))
 
     @property
     def running(self) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -271,5 +272,14 @@ def test_an_idle_engine_starts_at_once_and_alone():
             await settle(3)
             assert call.done
             assert lane.backend.calls == [(1, 3)]
+
+    asyncio.run(main())
+
+
+def test_a_first_chunk_is_as_long_as_the_network_needs_however_short_the_sequences_are():
+    async def main() -> None:
+        lane = make_lane(shape=replace(SHAPE, first_chunk=300))
+        Engine(1000).submit(lane, sequences([10]))
+        assert lane.next_batch(0.0).steps == 300
 
     asyncio.run(main())
