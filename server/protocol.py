@@ -56,7 +56,8 @@ class ShortWayProtocol(HttpToolsProtocol):
         if reply is None or cycle.disconnected:
             return
         status, headers, body = reply
-        cycle.keep_alive = cycle.keep_alive and not self._application.service.draining
+        gives_up = cycle.more_body and status in (408, 413)
+        cycle.keep_alive = cycle.keep_alive and not gives_up and not self._application.service.draining
         lines = [STATUS_LINE[status]]
         for name, value in cycle.default_headers + headers:
             lines += (name, b": ", value, b"\r\n")
@@ -81,7 +82,7 @@ class LastWords(asyncio.Protocol):
     """
 
     MOST_BYTES = 256 * 2**20
-    MOST_SECONDS = 10.0
+    MOST_SECONDS = 5.0
 
     def __init__(self, transport: asyncio.Transport, before: asyncio.Protocol) -> None:
         self._transport, self._before, self._left = transport, before, self.MOST_BYTES

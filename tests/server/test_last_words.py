@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 from server.protocol import LastWords
 
@@ -62,3 +63,17 @@ def test_a_client_that_goes_on_and_on_is_cut_off(monkeypatch):
 def test_a_client_that_does_nothing_is_cut_off(monkeypatch):
     monkeypatch.setattr(LastWords, "MOST_SECONDS", 0.2)
     assert ending(lambda connection: None) >= 0.15
+
+
+def test_a_body_without_an_end_is_cut_off_on_a_connection_that_was_to_be_kept(server):
+    place = urlsplit(server.url)
+    head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    chunk = b"%x\r\n%s\r\n" % (2**20, b" " * 2**20)
+    sent = 0
+    with socket.create_connection((place.hostname, place.port), timeout=10) as connection:
+        connection.sendall(head)
+        with suppress(ConnectionError):
+            while sent <= 2 * LastWords.MOST_BYTES:
+                connection.sendall(chunk)
+                sent += len(chunk)
+    assert sent < 2 * LastWords.MOST_BYTES

@@ -268,6 +268,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_read(server):
         b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99999999\r\n\r\n",
     )
     assert answer.startswith(b"HTTP/1.1 413")
+    assert b"\r\nconnection: close\r\n" in answer
 
 
 def test_a_body_that_does_not_say_how_large_it_is_is_counted(client):
@@ -308,7 +309,9 @@ def test_a_compressed_body_is_refused_by_name(client):
 def test_a_body_that_does_not_arrive_is_not_waited_for():
     head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{"
     with serving("--timeout-ms", "300") as impatient:
-        assert raw(impatient.url, head).startswith(b"HTTP/1.1 408")
+        answer = raw(impatient.url, head)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"\r\nconnection: close\r\n" in answer
 
 
 def test_a_deadline_that_passes_is_504_and_the_server_goes_on(client):
