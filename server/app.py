@@ -98,7 +98,7 @@ def _adding(send: Send, name: bytes, value: bytes) -> Send:
 def make_rest(service: Service) -> FastAPI:
     """Documentation, models, health and metrics."""
 
-    app = FastAPIOffline(title=TITLE, version="1", openapi_url="/openapi.json")
+    app = FastAPIOffline(title=TITLE, version="1", openapi_url="/openapi.json", redirect_slashes=False)
     app.openapi = lambda: _document(app, service)  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
     app.add_exception_handler(Exception, _defect)

@@ -148,6 +148,11 @@ def test_an_unknown_address_is_told_those_that_there_are(client, path):
     assert set(error["accepted"]) == listed(document)
 
 
+@pytest.mark.parametrize("path", ["/static-offline-docs", "/static-offline-docs/"])
+def test_a_folder_of_pages_is_no_address_and_redirects_to_none(client, path):
+    assert check_error(client.get(path), 404)["code"] == "not_found"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
