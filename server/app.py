@@ -1,6 +1,7 @@
 """The ASGI application: `POST /predict` goes straight to its endpoint, everything else through FastAPI."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -25,6 +26,9 @@ TITLE = "LSTM server"
 
 ADDRESSES = ["POST /predict", "GET /models", "GET /health/live", "GET /health/ready", "GET /metrics", "GET /docs"]
 """For those who ask for others."""
+
+MOST_UNREAD_BYTES, MOST_UNREAD_SECONDS = 64 * 2**20, 5.0
+"""Of a body that was sent to a wrong address, or by a wrong method."""
 
 
 class Application:
@@ -169,6 +173,8 @@ def _document(app: FastAPI, service: Service) -> dict[str, Any]:
 
 async def _http_error(request: Request, error: HTTPException) -> Response:
     """FastAPI's own refusals, in the shape of ours: no such address, or not by this method."""
+    if "expect" not in request.headers:
+        await _read_to_its_end(request.receive)
     given = f"{request.method} {request.url.path}"
     if error.status_code != 405:
         message = "there is nothing at this address; use one of the accepted ones"
@@ -179,6 +185,19 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
         allowed = (error.headers or {}).get("Allow", "GET")
         message = f"this address takes no {request.method}; send a GET request"
     return _refused(MethodNotAllowed(message, None, given, allowed), {"Allow": allowed})
+
+
+async def _read_to_its_end(receive: Receive) -> None:
+    """Throws away a body that nobody asked for.
+
+    Uvicorn may close the connection after the answer, and with bytes unread that would reset it: many clients read only
+    once they have sent all, and would never see the answer.
+    """
+    left = MOST_UNREAD_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(MOST_UNREAD_SECONDS):
+            while left > 0 and (message := await receive()).get("more_body"):
+                left -= len(message["body"])
 
 
 async def _defect(request: Request, error: Exception) -> Response:

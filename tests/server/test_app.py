@@ -1,18 +1,22 @@
 """Everything beside `POST /predict`."""
 
 import asyncio
+import json
 import re
 import shutil
 import time
+import urllib.error
+import urllib.request
 from types import SimpleNamespace
 
 import httpx
 import jsonschema
 import pytest
 
-from server import openapi
+from server import app, openapi
 from server.engine.engine import Engine
 from server.errors import Overloaded, body_of
+from server.settings import Settings
 from tests.processes import serving
 from tests.server.test_predict import check_error
 
@@ -151,6 +155,38 @@ def test_an_unknown_address_is_told_those_that_there_are(client, path):
 @pytest.mark.parametrize("path", ["/static-offline-docs", "/static-offline-docs/"])
 def test_a_folder_of_pages_is_no_address_and_redirects_to_none(client, path):
     assert check_error(client.get(path), 404)["code"] == "not_found"
+
+
+@pytest.mark.parametrize(("path", "status"), [("/nope", 404), ("/models", 405)])
+def test_who_reads_only_after_sending_a_body_to_a_wrong_address_gets_its_answer(server, path, status):
+    """Such as urllib, which has its connections closed."""
+    for _ in range(10):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{server.url}{path}", b"x" * 2**20, timeout=30)
+        with refused.value as answer:
+            assert answer.status == status
+            assert json.loads(answer.read())["error"]["given"] == f"POST {path}"
+
+
+def test_a_body_without_an_end_to_a_wrong_address_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(app, "MOST_UNREAD_BYTES", 100)
+    monkeypatch.setattr(app, "MOST_UNREAD_SECONDS", 0.1)
+    scope = {"type": "http", "method": "POST", "path": "/nope", "query_string": b"", "headers": []}
+    sent: list[dict] = []
+
+    async def more() -> dict:
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def nothing() -> dict:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    for receive in (more, nothing):
+        asyncio.run(asyncio.wait_for(app.create_app(Settings())(scope, receive, send), 10))
+    assert [message["status"] for message in sent if "status" in message] == [404, 404]
 
 
 @pytest.mark.parametrize(
