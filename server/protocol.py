@@ -29,10 +29,17 @@ class ShortWayProtocol(HttpToolsProtocol):
             self._on_closed()
 
     @property
-    def waits_for_a_head(self) -> bool:
-        """Whether the beginning of a request has not come, or not all of it, and no timer of uvicorn's ends that."""
+    def waits_for_its_client(self) -> bool:
+        """Whether the client is to send the head of a request, or to read, and no timer of uvicorn's ends that."""
         idle = self.cycle is None or self.cycle.response_complete
-        return idle and self.timeout_keep_alive_task is None
+        is_to_read = self.transport.is_closing() or self.flow.write_paused
+        return is_to_read or (idle and self.timeout_keep_alive_task is None)
+
+    @property
+    def unread(self) -> int:
+        """Bytes of an answer that the network has not taken yet: fewer and fewer, as long as the client reads."""
+        to_come = 0 if self.cycle is None else self.cycle.expected_content_length
+        return self.transport.get_write_buffer_size() + to_come
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if not self._application.is_prediction(cycle.scope):  # type: ignore[arg-type]

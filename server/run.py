@@ -19,8 +19,9 @@ from server.service import logger
 from server.settings import Settings
 from server.supervisor import STARTUP_FAILED, Inbox, Supervisor
 
-HEAD_SECONDS = 10.0
-"""A connection may wait so long, and at most twice as long, for the head of a request that is under way."""
+CLIENT_SECONDS = 10.0
+"""A connection may wait so long, and at most twice as long, for the head of a request that is under way, or for its
+client to read more of an answer."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -41,7 +42,7 @@ class DrainingServer(uvicorn.Server):
         self._service, self._inbox, self._on_started = application.service, inbox, on_started
         self._stop_at = float("inf")
         self._look_at = 0.0
-        self._waiting: dict[ShortWayProtocol, RequestResponseCycle | None] = {}
+        self._waiting: dict[ShortWayProtocol, tuple[RequestResponseCycle | None, int]] = {}
         self._arriving: set[asyncio.Task] = set()
 
     @contextmanager
@@ -73,20 +74,24 @@ class DrainingServer(uvicorn.Server):
         if now >= self._stop_at:
             self.should_exit = True
         if now >= self._look_at:
-            self._look_at = now + HEAD_SECONDS
+            self._look_at = now + CLIENT_SECONDS
             self._close_forgotten()
         return await super().on_tick(counter)
 
     def _close_forgotten(self) -> None:
-        """Ends connections that already waited for the same head of a request when this was last called."""
+        """Ends connections whose client has not gone on since this was last called: it did not complete the head of a
+        request, or read no more of an answer."""
         waiting = {
-            connection: connection.cycle
+            connection: (connection.cycle, connection.unread)
             for connection in self.server_state.connections
-            if isinstance(connection, ShortWayProtocol) and connection.waits_for_a_head
+            if isinstance(connection, ShortWayProtocol) and connection.waits_for_its_client
         }
-        for connection, cycle in waiting.items():
-            if connection in self._waiting and self._waiting[connection] is cycle:
-                connection.transport.close()
+        for connection, (cycle, unread) in waiting.items():
+            if self._waiting.get(connection) == (cycle, unread):
+                if unread:  # `close` would wait until all is read
+                    connection.transport.abort()
+                else:
+                    connection.transport.close()
         self._waiting = waiting
 
     def _take_connections(self, inbox: Inbox) -> None:

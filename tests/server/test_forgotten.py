@@ -1,6 +1,7 @@
-"""Connections whose request never comes are closed, and no others."""
+"""Connections whose request never comes, or whose answer is never read, are closed, and no others."""
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -53,7 +54,7 @@ class Client:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> run.DrainingServer:
-    monkeypatch.setattr(run, "HEAD_SECONDS", 0.0)
+    monkeypatch.setattr(run, "CLIENT_SECONDS", 0.0)
     application = create_app(Settings())
     config = uvicorn.Config(application, http=ShortWayProtocol, log_config=None)
     config.load()
@@ -102,6 +103,46 @@ def test_who_waits_for_an_answer_is_left_alone(server):
             await client.send(head)
             for _ in range(3):
                 await look(server)
+            assert not client.is_closed()
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize(
+    ("path", "closing"), [(b"/openapi.json", True), (b"/static-offline-docs/swagger-ui-bundle.js", False)]
+)
+def test_who_reads_no_more_of_an_answer_is_let_go_at_the_second_look(server, path, closing):
+    """Be it that all was written and the connection is to close, or that the rest waits for the client."""
+
+    async def test() -> None:
+        async with connected(server, 1) as (client,):
+            (connection,) = server.server_state.connections
+            connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            client.writer.transport.pause_reading()
+            await client.send(b"GET %s HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n" % path)
+            while not (connection.unread and connection.waits_for_its_client):
+                await asyncio.sleep(0.01)
+            assert connection.transport.is_closing() == closing
+            await look(server)
+            assert server.server_state.connections
+            await look(server)
+            assert not server.server_state.connections
+
+    asyncio.run(test())
+
+
+def test_who_reads_on_gets_the_whole_answer(server):
+    async def test() -> None:
+        async with connected(server, 1) as (client,):
+            client.writer.write(b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: x\r\n\r\n")
+            head = await client.reader.readuntil(b"\r\n\r\n")
+            left = int(re.search(rb"content-length: (\d+)", head)[1])
+            assert left > 500_000
+            while left:
+                await server.on_tick(0)
+                for _ in range(50):
+                    await asyncio.sleep(0)
+                left -= len(await client.reader.read(300_000))
             assert not client.is_closed()
 
     asyncio.run(test())
