@@ -1,10 +1,10 @@
 """Reading, verifying and publishing bundles: `<root>/<name>/<version>/manifest.json` and the files it lists."""
 
 import hashlib
+import re
 import reprlib
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 MAY_READ = "give the user who runs this program the right to read it"
+MODEL = re.compile(r"[a-z0-9][a-z0-9._-]*")
+"""What a model's folder may be called; lost+found and the like are others."""
 
 
 @dataclass(frozen=True)
@@ -132,10 +134,23 @@ def _at(folder: Path, found: Bundle) -> Bundle:
 
 
 def find(root: Path) -> Iterator[Path]:
-    """The folders `<root>/<name>/<integer>` that hold a manifest, by name, then by version."""
-    with suppress(OSError):
-        for name in _folders(root):
-            yield from sorted(_versions(name), key=lambda folder: int(folder.name))
+    """The folders `<root>/<name>/<integer>` that hold a manifest, by name, then by version.
+
+    Nothing if `root` cannot be read. Raises BundleError for a model's folder that cannot be: else its models would be
+    missing without a word.
+    """
+    try:
+        names = _folders(root)
+    except OSError:
+        return
+    for name in names:
+        try:
+            versions = _versions(name)
+        except OSError as error:
+            if not MODEL.fullmatch(name.name):
+                continue
+            raise BundleError(f"{name}: cannot be read ({error.strerror or error}); {MAY_READ}") from error
+        yield from sorted(versions, key=lambda folder: int(folder.name))
 
 
 def ignored(root: Path) -> Iterator[tuple[Path, str]]:
@@ -179,10 +194,8 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _versions(name: Path) -> list[Path]:
-    try:
-        return [folder for folder in _folders(name) if folder.name.isdecimal() and _has_manifest(folder)]
-    except PermissionError:
-        return []
+    """Raises OSError."""
+    return [folder for folder in _folders(name) if folder.name.isdecimal() and _has_manifest(folder)]
 
 
 def _has_manifest(folder: Path) -> bool:

@@ -126,23 +126,30 @@ def test_why_there_is_no_bundle_is_said(tmp_path: Path) -> None:
         assert list(bundle.find(tmp_path / place)) == []
 
 
-def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in ("a/1", "closed/1"):
-        bundle_at(tmp_path / place)
+@pytest.mark.parametrize("problem", [(13, "Permission denied"), (5, "Input/output error")])
+def test_a_folder_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: tuple[int, str]
+) -> None:
+    """A model's is not passed over: all its versions would be missing."""
+    folders = [bundle_at(tmp_path / place) for place in ("a/1", "closed/1", "z/1")]
+    (tmp_path / "lost+found").mkdir()
     listed = Path.iterdir
 
     def iterdir(folder: Path) -> Iterator[Path]:
         if folder.name in shut:
-            raise PermissionError(13, "Permission denied", str(folder))
+            raise OSError(*problem, str(folder))
         return listed(folder)
 
     monkeypatch.setattr(Path, "iterdir", iterdir)
+    shut = {"lost+found"}
+    assert list(bundle.find(tmp_path)) == folders
+    assert list(bundle.ignored(tmp_path)) == [(tmp_path / "lost+found", f"it cannot be read ({problem[1]})")]
     shut = {"closed"}
-    assert list(bundle.find(tmp_path)) == [tmp_path / "a" / "1"]
-    assert list(bundle.ignored(tmp_path)) == [(tmp_path / "closed", "it cannot be read (Permission denied)")]
+    with pytest.raises(BundleError, match=rf"closed: cannot be read \({problem[1]}\); give the user"):
+        list(bundle.find(tmp_path))
     shut = {tmp_path.name}
     assert list(bundle.find(tmp_path)) == []
-    assert bundle.why_none(tmp_path).startswith("the folder cannot be read (Permission denied); give the user")
+    assert bundle.why_none(tmp_path).startswith(f"the folder cannot be read ({problem[1]}); give the user")
 
 
 def test_a_version_whose_manifest_may_not_be_seen_is_no_missing_one(
