@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
         if isinstance(env_settings, EnvSettingsSource) and service_link():
             env_settings.env_vars = {name: v for name, v in env_settings.env_vars.items() if name != "lstm_port"}
-        file = TomlConfigSettingsSource(settings_cls, toml_file=os.environ.get("LSTM_CONFIG", DEFAULT_FILE))
+        file = TomlConfigSettingsSource(settings_cls, toml_file=_file())
         return init_settings, env_settings, file
 
 
@@ -151,14 +151,17 @@ class SettingsFileError(Exception):
     """The file of settings cannot be used, said in one sentence."""
 
 
+def _file() -> str:
+    return os.environ.get("LSTM_CONFIG") or DEFAULT_FILE
+
+
 def _check_file() -> None:
-    named = os.environ.get("LSTM_CONFIG")
-    path = Path(named or DEFAULT_FILE)
+    path = Path(_file())
     try:
         given = tomllib.loads(path.read_text())
     except FileNotFoundError:
-        if named:
-            raise SettingsFileError(f"LSTM_CONFIG names {named}, but there is no such file") from None
+        if os.environ.get("LSTM_CONFIG"):
+            raise SettingsFileError(f"LSTM_CONFIG names {path}, but there is no such file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsFileError(f"{path}: {error}") from None
     else:
@@ -173,7 +176,8 @@ def source(name: str, arguments: list[str]) -> str:
     flag, variable = f"--{name.replace('_', '-')}", f"LSTM_{name.upper()}"
     if any(argument.split("=")[0] == flag for argument in arguments):
         return flag
-    return variable if variable in os.environ else f"{name} in {os.environ.get('LSTM_CONFIG', DEFAULT_FILE)}"
+    in_environment = variable in os.environ and not (name == "port" and service_link())
+    return variable if in_environment else f"{name} in {_file()}"
 
 
 def warnings() -> Iterator[str]:

@@ -253,6 +253,7 @@ def test_a_file_of_settings_that_cannot_be_read_is_named(tmp_path):
         (["--slots=many"], {}, "--slots: "),
         ([], {"LSTM_SLOTS": "few"}, "LSTM_SLOTS: "),
         ([], {}, "slots in {file}: "),
+        ([], {"LSTM_PORT": "tcp://10.0.0.1:8000"}, "port in {file}: "),
     ],
 )
 def test_a_wrong_value_is_said_to_come_from_where_it_came(monkeypatch, tmp_path, capsys, arguments, environment, said):
@@ -260,7 +261,7 @@ def test_a_wrong_value_is_said_to_come_from_where_it_came(monkeypatch, tmp_path,
 
     monkeypatch.setattr(signal, "pthread_sigmask", lambda *_: None)  # this process is to keep its own
     file = tmp_path / "server.toml"
-    file.write_text('slots = "some"\n')
+    file.write_text('slots = "some"\nport = "some"\n' if "LSTM_PORT" in environment else 'slots = "some"\n')
     for name, value in {"LSTM_CONFIG": str(file), **environment}.items():
         monkeypatch.setenv(name, value)
     assert main(arguments) == 2
@@ -287,6 +288,16 @@ def test_a_port_from_kubernetes_leaves_the_one_that_was_chosen(monkeypatch, tmp_
     assert settings.load(["--port", "82"]).port == 82
     monkeypatch.setenv("LSTM_PORT", "83")
     assert settings.load([]).port == 83
+
+
+def test_no_name_for_the_file_of_settings_means_the_default_one(monkeypatch, tmp_path):
+    from server import settings
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LSTM_CONFIG", "")
+    (tmp_path / "server.toml").write_text("slots = 5\n")
+    assert settings.load([]).slots == 5
+    assert settings.source("slots", []) == "slots in server.toml"
 
 
 def test_help_shows_every_setting_with_its_default():
