@@ -23,7 +23,7 @@ DEV := .venv/bin/python
 .PHONY: serve dev check test loadtest bench bench-peers gpu-wheels gpu-check image clean
 
 serve: .venv-serve/.installed
-	$(SERVE) -m server $(if $(MODELS),--models $(MODELS)) $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))
+	$(SERVE) -m server $(if $(MODELS),--models "$(MODELS)") $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))
 
 dev: .venv/.installed
 

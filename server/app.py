@@ -25,7 +25,7 @@ from server.settings import Settings
 TITLE = "LSTM server"
 
 ADDRESSES = ["POST /predict", "GET /models", "GET /health/live", "GET /health/ready", "GET /metrics", "GET /docs"]
-"""For those who ask for others."""
+"""Told to whoever asks for an address that does not exist."""
 
 MOST_UNREAD_BYTES, MOST_UNREAD_SECONDS = 64 * 2**20, 5.0
 """Of a body that was sent to a wrong address, or by a wrong method."""
@@ -183,7 +183,7 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
         message, allowed = "send a POST request, with a JSON body", "POST"
     else:
         allowed = (error.headers or {}).get("Allow", "GET")
-        message = f"this address takes no {request.method}; send a GET request"
+        message = f"{request.method} is not allowed here; send a GET request"
     return _refused(MethodNotAllowed(message, None, given, allowed), {"Allow": allowed})
 
 

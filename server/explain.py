@@ -118,7 +118,7 @@ def _unknown(document: Any, field: str | None, name: str) -> InvalidRequest:
     if close:
         advice = f"did you mean {close[0]!r}?"
     elif where is PredictRequest and name in Parameters.__struct_fields__:
-        advice = "it belongs into 'parameters'"
+        advice = "it belongs in 'parameters'"
     elif where is PredictRequest and isinstance(document, dict) and "inputs" not in document:
         advice = "did you mean 'inputs'?"
     elif where is Numbers:

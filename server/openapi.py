@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
+from server.engine.engine import queue_is_full, stopping
 from server.errors import (
     BodyTimeout,
     BodyTooLarge,
     DeadlineExceeded,
-    Draining,
     InternalError,
     InvalidRequest,
     ModelNotFound,
@@ -123,9 +123,7 @@ def refused(service: Service) -> Iterator[Iterator[ServiceError]]:
     yield _raised(*(partial(parse, body) for body in BAD_BODIES))
     yield iter([InternalError.logged("5f0c9a1e-2a")])
     lane = models[0].lane.name if models else "a-model/1"
-    full = f"the queue of {lane} is full; send the request again a little later"
-    stopping = "the server is stopping; send the request again, to another instance or a little later"
-    yield iter([Overloaded(full, None, 4, f"at most {limit} waiting sequences"), Draining(stopping)])
+    yield iter([queue_is_full(lane, 4, limit), stopping()])
     yield iter([too_late(50)])
 
 

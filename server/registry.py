@@ -110,11 +110,11 @@ class Registry:
         if len(fitting) == 1:
             return fitting[0]
         self._check_ready()
-        names = [model.name for model in fitting]
-        reason = "several models take such inputs" if fitting else "no model takes such inputs"
-        raise InvalidRequest(
-            f'{reason}; say which with "model"', "model", None, names or [m.name for m in self.latest()]
-        )
+        if not fitting:
+            message = "no model takes such inputs; GET /models says what each accepts"
+            raise InvalidRequest(message, "model", None, list(self._models))
+        message = 'several models take such inputs; say which with "model"'
+        raise InvalidRequest(message, "model", None, [model.name for model in fitting])
 
     def _check_ready(self) -> None:
         if not self._models:

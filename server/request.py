@@ -79,7 +79,7 @@ async def read_body(receive: Receive, most: int) -> bytes:
 
 def too_large(given: int, most: int) -> BodyTooLarge:
     accepted = f"at most {most} bytes"
-    return BodyTooLarge(f"the body has {given} bytes or more; send fewer inputs in one request", None, given, accepted)
+    return BodyTooLarge(f"the body has {given} bytes or more; send less in one request", None, given, accepted)
 
 
 def too_slow() -> BodyTimeout:

@@ -184,7 +184,7 @@ def warnings() -> Iterator[str]:
     """What the environment holds that is no setting but looks like one."""
     if link := service_link():
         yield (
-            f"LSTM_PORT is {link}: Kubernetes sets that where a Service is called lstm, so it is ignored; say "
+            f"LSTM_PORT is {link}: Kubernetes sets that where a Service is called lstm, so it is ignored; set "
             "enableServiceLinks: false in the pod, and give another port than the default one with --port"
         )
     for name, meant in _likely_typos().items():

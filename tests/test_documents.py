@@ -126,7 +126,7 @@ def test_the_export_of_ones_own_model_prints_what_is_shown(own_model):
 def test_make_serves_a_folder_of_ones_own():
     command = ["make", "-n", *SERVE_OWN.split()[1:]]
     planned = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert "-m server --models my-models" in planned
+    assert '-m server --models "my-models"' in planned
 
 
 def test_every_flag_and_task_of_the_exporter_is_explained(capsys):

@@ -23,6 +23,15 @@ Observer = Callable[[Lane], None]
 """Told of each batch; what happened is in the lane's tally."""
 
 
+def queue_is_full(lane: str, given: int, limit: int) -> Overloaded:
+    accepted = f"at most {limit} waiting sequences"
+    return Overloaded(f"the queue of {lane} is full; send the request again a little later", None, given, accepted)
+
+
+def stopping() -> Draining:
+    return Draining("the server is stopping; send the request again, to another instance or a little later")
+
+
 def ignore(lane: Lane) -> None:
     """An observer that looks away."""
 
@@ -75,13 +84,9 @@ class Engine:
         them, Draining when the server is about to stop.
         """
         if self._draining:
-            raise Draining("the server is stopping; send the request again, to another instance or a little later")
+            raise stopping()
         if len(lane.waiting) + len(inputs) > self.queue_limit:
-            raise Overloaded(
-                f"the queue of {lane.name} is full; send the request again a little later",
-                given=len(inputs),
-                accepted=f"at most {self.queue_limit} waiting sequences",
-            )
+            raise queue_is_full(lane.name, len(inputs), self.queue_limit)
         if lane.idle:
             lane.virtual_time = max(lane.virtual_time, self._virtual_time)
         call = Call(asyncio.get_running_loop(), len(inputs), time.monotonic())

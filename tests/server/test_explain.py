@@ -55,7 +55,7 @@ NO_REQUEST = [
     (b'{"text": "a"}', "text", "did you mean 'inputs'?", "a", "inputs"),
     (b'{"inputs": "a", "text": "b"}', "text", "leave it out", "b", "inputs"),
     (b'{"inputs": "a", "modle": "b"}', "modle", "did you mean 'model'?", "b", "model"),
-    (b'{"inputs": "a", "horizon": 3}', "horizon", "it belongs into 'parameters'", 3, "parameters"),
+    (b'{"inputs": "a", "horizon": 3}', "horizon", "it belongs in 'parameters'", 3, "parameters"),
     (b'{"inputs": "a", "parameters": {"horizn": 3}}', "parameters.horizn", "did you mean 'horizon'?", 3, "horizon"),
     (b'{"inputs": {"text": "a"}}', "inputs.text", "an input is a text, ", "a", "values"),
     (b'{"inputs": [{"value": [1]}]}', "inputs[0].value", "did you mean 'values'?", [1], "values"),

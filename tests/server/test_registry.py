@@ -36,6 +36,13 @@ def test_several_models_for_a_kind_are_named_and_none_is_guessed(registry):
     assert refused.value.accepted == ["letters", "words"]
 
 
+def test_where_no_model_fits_none_is_asked_for_by_name(registry):
+    signals = Registry(model for model in registry if model.name == "signals")
+    with pytest.raises(InvalidRequest, match=r"^no model takes such inputs; GET /models says") as refused:
+        signals.find(None, None, TOKENS)
+    assert refused.value.accepted == ["signals"]
+
+
 def test_a_name_and_a_task_find_the_highest_version(registry):
     assert registry.find("letters", None, TOKENS).version == 10
     assert registry.find("classification", None, TOKENS).version == 10
