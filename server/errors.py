@@ -5,6 +5,7 @@ ServiceError
 │   └── UnsupportedMedia    the body is not said to be JSON
 ├── BodyTooLarge            more bytes than the limit
 ├── BodyTimeout             the body did not arrive in time
+├── NotHttp                 what came is no HTTP request
 ├── AddressNotFound         nothing is at this address
 ├── MethodNotAllowed        something is, but not for this method
 ├── ModelNotFound           no such model or version
@@ -51,6 +52,9 @@ class BodyTooLarge(ServiceError): ...
 class BodyTimeout(ServiceError): ...
 
 
+class NotHttp(ServiceError): ...
+
+
 class AddressNotFound(ServiceError): ...
 
 
@@ -88,6 +92,7 @@ STATUS: dict[type[ServiceError], tuple[HTTPStatus, str]] = {
     UnsupportedMedia: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
     BodyTooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large"),
     BodyTimeout: (HTTPStatus.REQUEST_TIMEOUT, "body_timeout"),
+    NotHttp: (HTTPStatus.BAD_REQUEST, "bad_request"),
     AddressNotFound: (HTTPStatus.NOT_FOUND, "not_found"),
     MethodNotAllowed: (HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed"),
     ModelNotFound: (HTTPStatus.NOT_FOUND, "model_not_found"),

@@ -9,9 +9,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from server.app import Application
+from server.errors import NotHttp, body_of
 from server.service import logger
 
 
@@ -40,6 +42,20 @@ class ShortWayProtocol(HttpToolsProtocol):
         """Bytes of an answer that the network has not taken yet: fewer and fewer, as long as the client reads."""
         to_come = 0 if self.cycle is None else self.cycle.expected_content_length
         return self.transport.get_write_buffer_size() + to_come
+
+    def send_400_response(self, msg: str) -> None:
+        """To bytes that are no HTTP; uvicorn's own answer is a plain text."""
+        message = "what came is not an HTTP request; the server speaks plain HTTP, without TLS"
+        body = orjson.dumps(body_of(NotHttp(message, None, None, "HTTP/1.1")))
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-request-id", self._application.service.request_ids.choose({})),
+            (b"connection", b"close"),
+        ]
+        lines = [b"%s: %s\r\n" % header for header in self.server_state.default_headers + headers]
+        self.transport.write(b"".join([STATUS_LINE[400], *lines, b"\r\n", body]))
+        self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if not self._application.is_prediction(cycle.scope):  # type: ignore[arg-type]

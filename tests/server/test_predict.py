@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import socket
 import time
 import urllib.error
@@ -332,5 +333,9 @@ def test_callers_who_leave_disturb_nobody(server, client):
 
 
 def test_garbage_on_the_socket_disturbs_nobody(server, client):
-    assert b"400" in raw(server.url, b"\x16\x03\x01\x02\x00 nonsense\r\n\r\n")
+    head, body = raw(server.url, b"\x16\x03\x01\x02\x00 nonsense\r\n\r\n").split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert re.search(rb"\r\nx-request-id: [!-~]+\r\n", head)
+    assert b"\r\ncontent-length: %d\r\n" % len(body) in head
+    assert json.loads(body)["error"]["code"] == "bad_request"
     assert predict(client, inputs="good").status_code == 200
