@@ -30,15 +30,12 @@ Pair = tuple[Tensor, Tensor | None]
 class Layers(Protocol):
     """`OnnxLayers`, which run in ONNX, or `EagerLayers`, which run in PyTorch."""
 
-    bound: float | None
     counts: bool
-    """Whether inputs beyond the bound are to be counted."""
+    """Whether inputs beyond a bound are to be counted, which only `OnnxLayers` can."""
 
     def state_slice(self, name: str) -> StateSlice: ...
 
     def final(self, state: Tensor) -> Pair: ...
-
-    def beyond(self, inputs: Tensor, lengths: Tensor) -> Tensor: ...
 
     def __call__(self, inputs: Tensor, lengths: Tensor, state: Tensor) -> tuple[list[Tensor], Tensor]: ...
 
@@ -109,7 +106,6 @@ class RecurrentLayer:
 class EagerLayers(nn.Module):
     """What `OnnxLayers` are, in PyTorch and without pins: a way of running is tried with them before it is exported."""
 
-    bound = None
     counts = False
 
     def __init__(self, layer: RecurrentLayer) -> None:
@@ -139,9 +135,6 @@ class EagerLayers(nn.Module):
                 outputs.append(pad_packed_sequence(packed, total_length=inputs.shape[0])[0])
             after += final if self.has_cell else [final]
         return outputs[1:], torch.cat([part.transpose(0, 1).flatten(1) for part in after], 1)
-
-    def beyond(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        raise NotImplementedError("without a bound nothing is beyond it")
 
     def final(self, state: Tensor) -> Pair:
         """A state [B, S] as PyTorch hands it out: h and, for an LSTM, c, each [layers * D, B, H]."""

@@ -20,6 +20,7 @@ from exporter.foreign.layers import Layers, RecurrentLayer, with_values
 from exporter.foreign.packing import Packed, answering, unchanged
 from exporter.foreign.time_axes import Size, same_size
 from exporter.foreign.tracing import Function, Tracing
+from exporter.layers import OnnxLayers
 from training.networks.step import StateSlice, StepNetwork
 
 
@@ -67,7 +68,7 @@ class Fold:
         if isinstance(self.steps * self.batch, int) and rows[0] * rows[1] != self.steps * self.batch:
             raise Unfoldable(f"{self.planned[number].layer.name} gets {rows[0]} steps where one was given")
         unfolded = inputs.reshape(self.steps, self.batch, inputs.shape[2])
-        if layers.counts:
+        if isinstance(layers, OnnxLayers) and layers.counts:
             self.beyond.append(layers.beyond(unfolded, self.lengths))
         outputs, self.after[name] = layers(unfolded, self.lengths, self.before[name])
         hidden, cell = layers.final(self.after[name])
