@@ -32,7 +32,7 @@ def build(source: Source, rows: Rows, options: Options) -> Built:
         raise ExportError("padding: a network that runs in chunks must allow it, since chunks end at different steps")
     smallest = 1 if chunkable else source.limits.smallest
     fp32 = graph.to_onnx(network, example(rows, source.limits.largest), smallest)
-    models, reasons = precisions(source, fp32, options, bounds_of_int8(network))
+    models, reasons = precisions(source, fp32, options, bounds_of_int8(network, fp32))
     return Built(
         models=models,
         slices=network.state_slices() if chunkable else (),

@@ -9,9 +9,12 @@ other unit ever sees them.
 import copy
 from typing import TypeVar
 
+import onnx
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 
+from exporter.errors import QuantizationError
 from exporter.layers import OnnxLayers as OnnxLayers
 from exporter.weights import PINS, family
 from exporter.weights import LayerWeights as LayerWeights
@@ -86,10 +89,23 @@ def pinned_columns(network: StepNetwork) -> tuple[int, ...]:
     return tuple(columns)
 
 
-def bounds_of_int8(network: StepNetwork | WholeNetwork) -> dict[str, float]:
-    """Where an int8 graph has to clamp inputs itself, by the name of the weights that they are multiplied with."""
-    layers = ((name, one) for name, one in network.named_modules() if isinstance(one, OnnxLayers))
-    return {f"{name}.W0": one.bound for name, one in layers if one.bound is not None and not one.clamps}
+def bounds_of_int8(network: nn.Module, fp32: onnx.ModelProto) -> dict[str, float]:
+    """Where an int8 graph has to clamp inputs itself, by the name of the weights that they are multiplied with.
+
+    Layers are found by the values of these weights: equal ones of two layers may have become one, under one name, and
+    a layer whose results nobody uses is not in the graph. Raises QuantizationError.
+    """
+    bounds: dict[bytes, float] = {}
+    clamped = (one for one in network.modules() if isinstance(one, OnnxLayers) and not one.clamps)
+    for one in clamped:
+        if one.bound is not None and bounds.setdefault(one.W0.numpy().tobytes(), one.bound) != one.bound:
+            raise QuantizationError(
+                "two LSTMs with the same weights have inputs of different bounds, and int8 can clamp both at one only; "
+                "let the module call one layer for both"
+            )
+    used = {node.input[1] for node in fp32.graph.node if node.op_type == "LSTM"}
+    values = {one.name: numpy_helper.to_array(one).tobytes() for one in fp32.graph.initializer if one.name in used}
+    return {name: bounds[found] for name, found in values.items() if found in bounds}
 
 
 def _pinned_table(table: Tensor, pins: int) -> Tensor:

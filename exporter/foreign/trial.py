@@ -12,8 +12,10 @@ from exporter.errors import ExportError, ForeignError
 from exporter.foreign.body import Body
 from exporter.foreign.bounds import Bound
 from exporter.foreign.choose import Way, over_time, problem_in_pytorch, ways
+from exporter.foreign.layers import RecurrentLayer
 from exporter.foreign.understand import Understood
 from exporter.graph import quiet
+from exporter.layers import OnnxLayers
 from exporter.options import Options
 from exporter.sessions import Rows, alone
 from exporter.source import AnyNetwork, Source
@@ -48,7 +50,12 @@ def network(way: Way, bounds: Mapping[str, Bound], pinned: bool) -> AnyNetwork:
     """A way's network as it exports to ONNX; `bounds` are those of its layers' inputs, by their names."""
     if not pinned:
         return way.build(lambda layer: layer.onnx(0))
-    return way.build(lambda layer: layer.onnx(PINS, bounds[layer.name].largest, bounds[layer.name].likely))
+    return way.build(lambda layer: _pinned(layer, bounds.get(layer.name)))
+
+
+def _pinned(layer: RecurrentLayer, bound: Bound | None) -> OnnxLayers:
+    """Nothing is known of the inputs of a layer that the module does not call."""
+    return layer.onnx(PINS) if bound is None else layer.onnx(PINS, bound.largest, bound.likely)
 
 
 def _problem_in_onnx(source: Source, rows: Rows, options: Options) -> str | None:

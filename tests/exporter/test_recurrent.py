@@ -4,13 +4,21 @@ import dataclasses
 from typing import get_args
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import Tensor, nn
 
 from exporter import graph
-from exporter.errors import CheckFailed, GraphError
-from exporter.recurrent import OnnxLayers, exportable, layer_weights, pinned_columns, why_not_pinnable
+from exporter.errors import CheckFailed, GraphError, QuantizationError
+from exporter.recurrent import (
+    OnnxLayers,
+    bounds_of_int8,
+    exportable,
+    layer_weights,
+    pinned_columns,
+    why_not_pinnable,
+)
 from exporter.sessions import alone, in_chunks, pad, together
 from exporter.verify import Subject, check_pins, of_few_lengths, parity
 from exporter.weights import PINNED_CELL, PINNED_HIDDEN, PINS
@@ -193,3 +201,12 @@ def test_the_original_network_is_left_alone() -> None:
     exportable(network, pinned=True)
     assert isinstance(network.lstm, Recurrent)
     assert pinned_columns(network) == ()
+
+
+def test_equal_weights_have_one_bound() -> None:
+    """Their nodes may share them, and so cannot be told apart."""
+    weights = [layer_weights(nn.LSTM(3, 5), "lstm", 0)]
+    layers = [OnnxLayers("lstm", weights, PINS, bound=bound, clamps=False) for bound in (1.0, 1.0, 2.0)]
+    assert bounds_of_int8(nn.ModuleList(layers[:2]), onnx.ModelProto()) == {}
+    with pytest.raises(QuantizationError, match="same weights have inputs of different bounds"):
+        bounds_of_int8(nn.ModuleList(layers), onnx.ModelProto())

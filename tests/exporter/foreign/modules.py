@@ -430,3 +430,79 @@ class MixesRows(nn.Module):
     def forward(self, x):
         out, _ = self.lstm(x)
         return self.fc((out - out.mean(0))[:, -1])
+
+
+class LeftOver(nn.Module):
+    """With a layer whose outputs nobody reads."""
+
+    def __init__(self, called):
+        super().__init__()
+        self.called = called
+        self.embedding = nn.Embedding(WORDS, 6)
+        self.lstm, self.other = nn.LSTM(6, 8, batch_first=True), nn.LSTM(6, 4, batch_first=True)
+        self.attention, self.fc = nn.Linear(8, 1), nn.Linear(8, 2)
+
+    def forward(self, x):
+        embedded = self.embedding(x)
+        if self.called:
+            self.other(embedded)
+        out, _ = self.lstm(embedded)
+        return self.fc((F.softmax(self.attention(out), dim=1) * out).sum(1))
+
+
+class CalledTwice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(1, 6, batch_first=True)
+        self.fc = nn.Linear(12, 1)
+
+    def forward(self, x):
+        one, other = self.lstm(x[..., :1])[0], self.lstm(x[..., 1:])[0]
+        return self.fc(torch.cat([one[:, -1], other[:, -1]], dim=1))
+
+
+class Limited(nn.Module):
+    def __init__(self, limit):
+        super().__init__()
+        self.limit = nn.Hardtanh(-limit, limit)
+        self.lstm = nn.LSTM(3, 6, batch_first=True)
+        self.fc = nn.Linear(6, 1)
+
+    def forward(self, x):
+        out, _ = self.lstm(self.limit(x))
+        return self.fc(out[:, -1])
+
+
+class LouderAtTheEnd(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(WORDS, 6)
+        self.lstm = nn.LSTM(6, 8, batch_first=True)
+        self.fc = nn.Linear(8, 1)
+
+    def forward(self, x):
+        loudness = 1 + 9 * (torch.arange(x.size(1)) >= WORDS)
+        out, _ = self.lstm(self.embedding(x) * loudness[:, None])
+        return self.fc(out[:, -1])
+
+
+class RefusesLargeInputs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(3, 6, batch_first=True)
+        self.fc = nn.Linear(6, 1)
+
+    def forward(self, x):
+        if x.abs().max() > 50:
+            raise ValueError("inputs must be scaled")
+        return self.fc(self.lstm(x)[0][:, -1])
+
+
+class Overflows(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(3, 6, batch_first=True)
+        self.fc = nn.Linear(6, 1)
+
+    def forward(self, x):
+        return self.fc(self.lstm(x)[0][:, -1]) + torch.exp(x[:, -1, :1])

@@ -1,9 +1,11 @@
 """The ONNX graphs of plain modules: the same answers, whoever shares the batch, in every precision that is built."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from torch import nn
 
 from exporter import describe, verify
 from exporter.build import build
@@ -13,9 +15,10 @@ from exporter.foreign.scaling import MinMax, ScalerFile, Standard
 from exporter.foreign.source import Foreign, foreign_source
 from exporter.options import Options
 from exporter.report import Built
-from exporter.sessions import alone
+from exporter.sessions import Rows, alone
 from exporter.source import Source
-from tests.exporter.foreign.cases import ABOUT, CASES, foreign, trained
+from tests.exporter.foreign import modules
+from tests.exporter.foreign.cases import ABOUT, CASES, NUMBERS, Case, foreign, trained
 
 ROWS = 24
 BOUNDED = {
@@ -74,6 +77,27 @@ def test_a_graph_gives_the_modules_own_answers(name: str) -> None:
         verify.check_pins(subject, rows)
         verify.check_invariance(verify.invariance(subject, rows), precision, subject, rows)
     assert ("int8" in graphs.models) == (source.without_int8 is None)
+
+
+@pytest.mark.parametrize(
+    ("make", "rows", "nodes"),
+    [
+        pytest.param(lambda: modules.LeftOver(called=False), None, 1, id="a layer that is not called"),
+        pytest.param(lambda: modules.LeftOver(called=True), None, 1, id="outputs that are not read"),
+        pytest.param(modules.CalledTwice, BOUNDED["encoder and decoder"]["rows"], 2, id="a layer that is called twice"),
+    ],
+)
+def test_int8_clamps_at_every_node_even_if_layers_are_others(
+    make: Callable[[], nn.Module], rows: Rows | None, nodes: int
+) -> None:
+    source = foreign_source(Foreign(trained(Case(make, NUMBERS)), ABOUT, NUMBERS, rows=rows), Options())
+    graphs = built(source)
+    quantized = [node for node in graphs.models["int8"].graph.node if node.op_type == "DynamicQuantizeLSTM"]
+    assert [node.input[0].endswith(".clamped") for node in quantized] == [True] * nodes
+    some, subject = source.examples(ROWS), describe.subject(source, graphs, "int8")
+    found = alone(subject.session(), some).outputs
+    assert verify.parity(as_array(source.reference(some), graphs.per_step), found) < 0.2
+    verify.check_invariance(verify.invariance(subject, some), "int8", subject, some)
 
 
 def test_the_graph_holds_the_scalers() -> None:
