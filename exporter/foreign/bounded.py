@@ -1,5 +1,6 @@
 """Which tensors lie in [-1, 1] by construction: hidden states, and what only moves them about."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 MARK = "lies_within_one"
-SQUASHING = {"sigmoid", "tanh", "softmax", "softsign", "hardtanh"}
+SQUASHING = {"sigmoid", "tanh", "softmax", "softsign"}
 # fmt: off
 MOVING = {
     "__getitem__", "reshape", "view", "view_as", "transpose", "permute", "squeeze", "unsqueeze", "flatten", "unflatten",
@@ -40,20 +41,28 @@ class Bounds(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
-        name = getattr(function, "__name__", "")
-        if name in SQUASHING:
+        name, given = getattr(function, "__name__", ""), (*args, *(kwargs or {}).values())
+        if name in SQUASHING or (name == "hardtanh" and _within_one(args, kwargs or {})):
             return mark(result)
-        tensors = [each for each in _flat(args) if isinstance(each, Tensor) and each.is_floating_point()]
-        if name in MOVING and tensors and all(map(is_marked, tensors)) and not _scales(name, args):
+        tensors = [each for each in _flat(given) if isinstance(each, Tensor) and each.is_floating_point()]
+        if name in MOVING and tensors and all(map(is_marked, tensors)) and not _scales(name, given):
             return mark(result)
-        if _in_place(name) and isinstance(args[0], Tensor):
-            setattr(args[0], MARK, False)
+        changed = args[0] if args else (kwargs or {}).get("input")
+        if _in_place(name, kwargs or {}) and isinstance(changed, Tensor):
+            setattr(changed, MARK, False)
         return result
 
 
-def _in_place(name: str) -> bool:
-    """`add_`, `__iadd__`, `__setitem__`."""
-    return (name.endswith("_") and not name.endswith("__")) or name.startswith(("__i", "__set"))
+def _within_one(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Whether the limits of a hardtanh lie in [-1, 1]."""
+    limits = {"min_val": -1.0, "max_val": 1.0} | dict(zip(("min_val", "max_val"), args[1:], strict=False)) | kwargs
+    return all(abs(limits[name]) <= 1 for name in ("min_val", "max_val"))
+
+
+def _in_place(name: str, kwargs: Mapping[str, Any]) -> bool:
+    """`add_`, `__iadd__`, `__setitem__`, `leaky_relu(inplace=True)`."""
+    named = (name.endswith("_") and not name.endswith("__")) or name.startswith(("__i", "__set"))
+    return named or bool(kwargs.get("inplace"))
 
 
 def _flat(values: Any) -> list[Any]:

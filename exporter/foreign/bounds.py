@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from exporter.check import spread
 from exporter.foreign.choose import all_calls
 from exporter.foreign.understand import Understood, example
 from exporter.sessions import Rows
@@ -14,7 +15,10 @@ from exporter.sessions import Rows
 HEADROOM = 4.0
 """Inputs are clamped at this many times the largest magnitude that was seen in real rows."""
 STEPS_COMPARED = 6
+ROWS_COMPARED = 256
 BEHIND_RECURRENT = 1.0
+ROUNDING = 1 + 1e-4
+"""Times a bound: that much more is no contradiction."""
 FROM_ROWS = f"{HEADROOM:g} times the largest magnitude in the rows"
 
 
@@ -33,8 +37,8 @@ class Unbounded(Exception):
 def bounds(found: Understood, rows: Rows | None, clip: float | None) -> dict[str, Bound]:
     """How large the inputs of each recurrent layer get, by the layer's name. `rows` are scaled and real.
 
-    Exact for token ids, over the whole vocabulary, for what reads hidden states, and for `clip`; else what was seen.
-    Raises Unbounded.
+    Exact for token ids, over the whole vocabulary, for what reads hidden states, and for `clip`, unless rows exceed
+    that; else what was seen. Raises Unbounded.
     """
     for layer in found.layers:
         if not layer.cell.startswith("lstm"):
@@ -46,19 +50,30 @@ def bounds(found: Understood, rows: Rows | None, clip: float | None) -> dict[str
 
 
 def _bound(found: Understood, name: str, calls: Sequence, rows: Rows | None, clip: float | None) -> Bound:
-    if all(call.within_one for call in calls if call.layer.name == name):
-        return Bound(BEHIND_RECURRENT)
-    if found.inputs.vocabulary is not None and found.smallest == 1 and _token_by_token(found, name):
-        return Bound(_over_the_vocabulary(found, name))
-    if clip is not None and _reads_the_inputs(found, name):
-        return Bound(clip)
+    """An exact bound that real rows exceed is none."""
+    exact = _exact(found, name, calls, clip)
+    if exact is not None and _seen(found, name, spread(rows or [], ROWS_COMPARED)) <= exact * ROUNDING:
+        return Bound(exact)
     if rows:
-        seen = max(float(_read(found, name, torch.from_numpy(row)[None]).abs().max()) for row in rows)
-        return Bound(HEADROOM * seen, likely=True)
+        return Bound(HEADROOM * _seen(found, name, rows), likely=True)
     raise Unbounded(
         f"the inputs of {name} are not bounded, so no int8 scale fits all of them; give real rows with --eval "
         f"(int8 then clamps inputs at {FROM_ROWS})" + (", or --clip X" if found.inputs.vocabulary is None else "")
     )
+
+
+def _exact(found: Understood, name: str, calls: Sequence, clip: float | None) -> float | None:
+    """What the inputs of a layer cannot exceed; None if nothing is known."""
+    if all(call.within_one for call in calls if call.layer.name == name):
+        return BEHIND_RECURRENT
+    if found.inputs.vocabulary is not None and found.smallest == 1 and _token_by_token(found, name):
+        return _over_the_vocabulary(found, name)
+    return clip if clip is not None and _reads_the_inputs(found, name) else None
+
+
+def _seen(found: Understood, name: str, rows: Rows) -> float:
+    """The largest magnitude of what a layer reads in rows; 0 without any."""
+    return max((float(_read(found, name, torch.from_numpy(row)[None]).abs().max()) for row in rows), default=0.0)
 
 
 def _read(found: Understood, name: str, inputs: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import nn
 from exporter.errors import ForeignError
 from exporter.foreign import source as sources
 from exporter.foreign import trial
+from exporter.foreign.bounds import Bound, bounds
 from exporter.foreign.choose import ways
 from exporter.foreign.layers import recurrent_layers
 from exporter.foreign.packing import answering, unchanged
@@ -17,7 +18,7 @@ from exporter.foreign.source import Foreign, foreign_source
 from exporter.options import Options
 from exporter.source import Source
 from tests.exporter.foreign import modules
-from tests.exporter.foreign.cases import ABOUT, CASES, NUMBERS, foreign, trained
+from tests.exporter.foreign.cases import ABOUT, CASES, NUMBERS, Case, foreign, trained
 
 
 @pytest.fixture
@@ -99,6 +100,22 @@ def test_real_rows_bound_features_with_headroom() -> None:
     rows = [np.full((6, 3), value, np.float32) for value in np.linspace(-2, 1, 9)]
     network = foreign_source(foreign("hn.view", rows=rows), Options()).exportable(True)
     assert [layer.bound for layer in network.layers] == [8.0]
+
+
+@pytest.mark.parametrize(("limit", "bound"), [(0.5, Bound(1.0)), (5.0, Bound(8.0, likely=True))])
+def test_a_hardtanh_bounds_by_one_only_if_its_limits_do(limit: float, bound: Bound) -> None:
+    rows = [np.full((6, 3), value, np.float32) for value in np.linspace(-2, 1, 9)]
+    module = trained(Case(lambda: modules.Limited(limit), NUMBERS))
+    assert bounds(sources.understand(module, rows, None, None), rows, None) == {"lstm": bound}
+
+
+def test_a_bound_that_real_rows_exceed_is_not_exact() -> None:
+    module = trained(Case(modules.LouderAtTheEnd, NUMBERS))
+    rows = [np.random.default_rng(seed).integers(0, modules.WORDS, 60) for seed in range(3)]
+    found = sources.understand(module, rows, None, None)
+    assert bounds(found, None, None) == {"lstm": Bound(pytest.approx(module.embedding.weight.abs().max().item()))}
+    assert bounds(found, rows, None)["lstm"].largest > 10 * module.embedding.weight.abs().max()
+    assert bounds(found, rows, None)["lstm"].likely
 
 
 @pytest.mark.usefixtures("in_pytorch")
