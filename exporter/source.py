@@ -66,8 +66,8 @@ class Source:
     """Where int8, and nothing else, clamps what recurrent layers read, by their names: at bounds that are not the
     network's own, but were taken from rows."""
     beyond: Callable[[Rows], Rows] | None = None
-    """Some raw rows -> rows far outside of their range, which fp32 must answer as the network does. None: such rows
-    are not tried, since token ids have a range, and our own networks clamp inputs themselves."""
+    """Some raw rows -> rows far outside of their range that the network has a finite answer to, and fp32 must have the
+    same. None: such rows are not tried, since token ids have a range, and our own networks clamp inputs themselves."""
     template: str = "default"
     """Of the card: a recipe's name, or the general one."""
     about: About | None = None

@@ -136,6 +136,7 @@ def _body(found: Understood, meaning: Answers, before: Affine) -> Body:
 
 
 def _draft(given: Foreign, found: Understood, meaning: Answers, truth: Truth) -> Source:
+    float64 = _in_float64(truth)
     return Source(
         task=meaning.task,
         reference=truth,
@@ -151,9 +152,9 @@ def _draft(given: Foreign, found: Understood, meaning: Answers, truth: Truth) ->
         names=meaning.names,
         tokenizer=given.tokenizer,
         clip=given.clip,
-        beyond=None if found.inputs.features is None else lambda rows: stretched(rows, truth.before),
+        beyond=None if found.inputs.features is None else _beyond(truth, float64),
         about=given.about,
-        float64=_in_float64(truth),
+        float64=float64,
         examples=_examples(given, found),
     )
 
@@ -167,6 +168,19 @@ def _examples(given: Foreign, found: Understood) -> Callable[[int], list[np.ndar
         return own[: count // 2] + made[: count - len(own[: count // 2])]
 
     return rows
+
+
+def _beyond(truth: Truth, float64: Callable[[Rows], Rows] | None) -> Callable[[Rows], list[np.ndarray]]:
+    """Rows -> the same far outside of their range, without those that the module itself cannot answer."""
+    own = [truth] if float64 is None else [truth, float64]
+
+    def answers_to(row: np.ndarray) -> bool:
+        try:
+            return all(np.isfinite(one([row])[0]).all() for one in own)
+        except MODULE_FAILURES:
+            return False
+
+    return lambda rows: [row for row in stretched(rows, truth.before) if answers_to(row)]
 
 
 def _in_float64(truth: Truth) -> Callable[[Rows], list[np.ndarray]] | None:

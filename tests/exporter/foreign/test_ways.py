@@ -120,6 +120,16 @@ def test_a_bound_that_real_rows_exceed_is_not_exact() -> None:
 
 @pytest.mark.usefixtures("in_pytorch")
 @pytest.mark.parametrize(
+    ("make", "answered"), [(modules.RefusesLargeInputs, [10, -10]), (modules.Overflows, [10, -10, -100])]
+)
+def test_far_rows_are_those_that_the_module_can_answer(make, answered: list[float]) -> None:
+    source = foreign_source(Foreign(trained(Case(make, NUMBERS)), ABOUT, NUMBERS), Options())
+    rows = source.beyond([np.ones((6, 3), np.float32)] * 4)
+    assert [row[0, 0] for row in rows] == answered
+
+
+@pytest.mark.usefixtures("in_pytorch")
+@pytest.mark.parametrize(
     ("name", "reason"),
     [("hn.view", "not bounded.*--eval.*--clip"), ("attention", "no int8 kernel for GRU"), ("middle step", "for RNN")],
 )
