@@ -56,6 +56,8 @@ class Finding:
     """float32 [N, ...], per step [N, longest, ...] with zeros past each row's length."""
     simulated_parity: float | None = None
     """Of a precision that cannot run here: parity of its rounded weights, computed in float32."""
+    far_rows: int = 0
+    """Of fp32: on how many rows far outside the range of the others it was found to agree with the network."""
 
 
 @dataclass(frozen=True)

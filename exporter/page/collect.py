@@ -30,7 +30,8 @@ def collect(done: Export, manifest: Manifest, folder: Path) -> Findings:
     rows = check.spread(done.rows, check.PARITY_ROWS)
     plain, without = comparison(done, rows)
     limits = done.options
-    compared = parity.parity(implementations(done, rows, plain), limits.parity, limits.quantized_parity, far_rows(done))
+    outputs, far = implementations(done, rows, plain), done.findings["fp32"].far_rows
+    compared = parity.parity(outputs, limits.parity, limits.quantized_parity, far)
     found, speeds = tuple(invariance(manifest, plain)), tuple(speed(manifest))
     score = task_metric(done)
     return Findings(
@@ -50,11 +51,6 @@ def collect(done: Export, manifest: Manifest, folder: Path) -> Findings:
         activations=ranges(done, rows),
         examples=differing(done, manifest, rows),
     )
-
-
-def far_rows(done: Export) -> int:
-    """How many rows far outside the range of the others were checked."""
-    return 0 if done.source.beyond is None else len(check.spread(done.rows, check.FAR_ROWS))
 
 
 def comparison(done: Export, rows: Rows) -> tuple[Unpinned | None, str | None]:

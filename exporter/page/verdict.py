@@ -78,7 +78,7 @@ def _parity(parity: Parity | None) -> Check:
             f"up to {exact(parity.quantized_tolerance)} is accepted."
         )
     if parity.far_rows:
-        text += f" It also agrees on {parity.far_rows:,} rows far outside their range."
+        text += f" fp32 also agrees on {parity.far_rows:,} rows far outside their range."
     return Check(name="parity", state="passed" if right else "failed", text=text)
 
 

@@ -3,14 +3,16 @@
 import contextlib
 import dataclasses
 import io
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from exporter import describe, page, verify
 from exporter.build import build
-from exporter.check import as_array, check_far
+from exporter.check import FAR_ROWS, ROUNDING, as_array, check_far
 from exporter.errors import CheckFailed, QuantizationError
 from exporter.export import export
 from exporter.foreign import trial
@@ -19,7 +21,7 @@ from exporter.foreign.scaling import ScalerFile, Standard
 from exporter.foreign.source import Foreign, foreign_source
 from exporter.options import Options
 from exporter.quantize import clamped_at, quantized
-from exporter.report import Built
+from exporter.report import Built, Export
 from exporter.sessions import alone
 from exporter.source import Source
 from models.manifest import Manifest
@@ -100,27 +102,51 @@ def test_a_graph_that_clamps_is_found(source: Source, graphs: Built, far: list[n
         check_far(source, describe.subject(source, graphs, "int8"), far, UNSCORED)
 
 
-def test_what_rounding_does_to_the_network_itself_is_accepted(
+@pytest.mark.parametrize(("times", "accepted"), [(0.9, False), (1.1, True)])
+def test_what_rounding_does_to_the_network_itself_is_accepted_several_times_over(
+    source: Source, graphs: Built, far: list[np.ndarray], times: float, accepted: bool
+) -> None:
+    """float64 differs from the network by what makes just more, or just less, of fp32's difference acceptable."""
+    shift = 2e-3
+    shaken = dataclasses.replace(
+        source,
+        reference=lambda rows: [one + shift for one in source.reference(rows)],
+        float64=lambda rows: [one + shift * (1 + times / ROUNDING) for one in source.reference(rows)],
+    )
+    fp32 = describe.subject(source, graphs, "fp32")
+    if accepted:
+        assert check_far(shaken, fp32, far, UNSCORED) == len(far)
+    else:
+        with pytest.raises(CheckFailed, match=r"differs from PyTorch by 0\.00"):
+            check_far(shaken, fp32, far, UNSCORED)
+
+
+def test_a_row_where_rounding_allows_anything_does_not_count(
     source: Source, graphs: Built, far: list[np.ndarray]
 ) -> None:
-    shaken = dataclasses.replace(source, float64=lambda rows: [one + 1.0 for one in source.reference(rows)])
-    check_far(shaken, describe.subject(source, graphs, "int8"), far, UNSCORED)
+    def shaken(rows: list[np.ndarray]) -> list[np.ndarray]:
+        return [one + (place < 3) for place, one in enumerate(source.reference(rows))]
+
+    fp32 = describe.subject(source, graphs, "fp32")
+    assert check_far(dataclasses.replace(source, float64=shaken), fp32, far, UNSCORED) == len(far) - 3
 
 
 @pytest.fixture(scope="module")
-def published(source: Source, graphs: Built, tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, str]:
-    """With what the export has printed."""
+def published(source: Source, graphs: Built, tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, str, Export]:
+    """With what the export has printed, and what it has found."""
+    exports: list[Export] = []
     target = tmp_path_factory.mktemp("far") / "models" / "it" / "1"
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
         patch.setattr("exporter.export.build", lambda *_: graphs)
         patch.setattr("exporter.report.preference", lambda times: ("int8", "fp32", "int8-weights"))
-        patch.setattr(page, "write", lambda done, manifest, folder: manifest)  # it has tests of its own
+        # The report has tests of its own.
+        patch.setattr(page, "write", lambda done, manifest, _: exports.append(done) or manifest)
         manifest = export(source, None, target, UNSCORED).manifest
-    return manifest, printed.getvalue()
+    return manifest, printed.getvalue(), exports[0]
 
 
-def test_the_export_and_the_manifest_say_where_int8_clamps(published: tuple[Manifest, str]) -> None:
-    manifest, printed = published
+def test_the_export_and_the_manifest_say_where_int8_clamps(published: tuple[Manifest, str, Export]) -> None:
+    manifest, printed, _ = published
     told = f"what lstm reads at ±{BOUND:.4g} (after scaling)"
     assert f"note: int8 clamps {told}, far beyond all rows" in printed
     assert f"It clamps {told}" in manifest.precisions["int8"].contract
@@ -130,7 +156,12 @@ def test_the_export_and_the_manifest_say_where_int8_clamps(published: tuple[Mani
     assert manifest.columns("clipped") is not None
 
 
-def test_a_server_takes_a_clamping_int8_only_if_it_is_asked_to(published: tuple[Manifest, str]) -> None:
+def test_the_far_rows_that_were_compared_are_counted(published: tuple[Manifest, str, Export]) -> None:
+    findings = published[2].findings
+    assert {name: one.far_rows for name, one in findings.items() if one.far_rows} == {"fp32": FAR_ROWS}
+
+
+def test_a_server_takes_a_clamping_int8_only_if_it_is_asked_to(published: tuple[Manifest, str, Export]) -> None:
     assert published[0].preference["cpu"] == ("fp32", "int8-weights", "int8")
 
 
@@ -140,3 +171,22 @@ def test_a_state_that_is_changed_in_place_is_not_bounded_by_one_any_more() -> No
         scaled *= 5
         assert is_marked(mark(torch.ones(3)).relu_())
     assert not is_marked(scaled)
+
+
+@pytest.mark.parametrize(
+    ("function", "bounded"),
+    [
+        (nn.Hardtanh(), True),
+        (nn.Hardtanh(0, 0.5), True),
+        (nn.Hardtanh(-5, 5), False),
+        (nn.Hardtanh(-1, 6, inplace=True), False),
+        (lambda x: torch._C._nn.hardtanh(x, -5, 5), False),
+        (lambda x: torch.mul(x, other=5), False),
+        (lambda x: torch.exp_(input=x), False),
+        (nn.LeakyReLU(-2, inplace=True), False),
+        (nn.ReLU(inplace=True), True),
+    ],
+)
+def test_what_keeps_a_bounded_tensor_within_one(function: Callable[[Tensor], Tensor], bounded: bool) -> None:
+    with Bounds():
+        assert is_marked(function(mark(torch.ones(3)))) == bounded

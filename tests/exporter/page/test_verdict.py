@@ -29,6 +29,12 @@ def test_without_labelled_rows_the_gate_was_not_run() -> None:
     assert outcome(found) == "partial"
 
 
+def test_only_fp32_is_said_to_agree_far_outside() -> None:
+    far = FOUND.parity.model_copy(update={"far_rows": 16})
+    told = checks(far, OFFERED, FOUND.metric, SPEEDS, {})[0].text
+    assert told.endswith("fp32 also agrees on 16 rows far outside their range.")
+
+
 def test_what_is_not_offered_has_its_reason() -> None:
     reasons = {"int8": "ONNX Runtime has no int8 kernel for GRU", "chunks": "the network reads all at once"}
     others = (OFFERED[0], *OFFERED[2:])
