@@ -1,6 +1,6 @@
 """The checks that a graph must pass: pins that stay, and results that depend on nothing but the sequence."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,25 +83,54 @@ def row_parities(reference: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     return differences / np.maximum(1.0, scale)
 
 
-def invariance(subject: Subject, rows: Rows, seed: int = 0) -> Invariance:
-    """How far outputs and final states move when the same rows run in other company, padding, pieces and threads.
+@dataclass(frozen=True)
+class Runs:
+    """The same rows alone, and by the ways that must not matter. Where there is no such way, its list is empty."""
+
+    alone: Results
+    batch: list[Results]
+    """In mixed batches, in two orders."""
+    padding: list[Results]
+    chunks: list[Results]
+    """Small ones of the first rows only."""
+    threads: list[Results]
+
+    def moved(self, view: Callable[[Results], Results] = lambda found: found) -> Invariance:
+        """How far what `view` shows of the results moves."""
+
+        def largest(others: list[Results]) -> float:
+            return max(view(self.alone.first(len(other.states))).deviation(view(other)) for other in others)
+
+        return Invariance(
+            batch=largest(self.batch),
+            padding=largest(self.padding) if self.padding else None,
+            chunks=largest(self.chunks) if self.chunks else None,
+            threads=largest(self.threads),
+            sequences=len(self.alone.states),
+        )
+
+
+def runs(subject: Subject, rows: Rows, seed: int = 0) -> Runs:
+    """The same rows in other company, padding, pieces and threads.
 
     Where rows of different lengths must not share a batch, they are cut so that many do.
     """
     session, random = subject.session(), np.random.default_rng(seed)
     rows = rows if subject.padding else of_few_lengths(rows)
-    expected = alone(session, rows)
     mixed, shuffled = (_batches(random.permutation(len(rows))) for _ in range(2))
-    sideways = [together(session, batches, rows) for batches in (mixed, shuffled)]
-    threaded = [together(subject.session(threads), mixed, rows) for threads in (2, 3)]
-    padded = (together(session, mixed, rows, fill, extra) for extra, fill in enumerate(fills(subject, random)))
-    return Invariance(
-        batch=_largest(expected, sideways),
-        padding=_largest(expected, padded) if subject.padding else None,
-        chunks=max(_chunk_deviations(subject, session, rows, expected)) if subject.chunkable else None,
-        threads=_largest(expected, threaded),
-        sequences=len(rows),
+    padding = enumerate(fills(subject, random)) if subject.padding else ()
+    return Runs(
+        alone=alone(session, rows),
+        batch=[together(session, batches, rows) for batches in (mixed, shuffled)],
+        padding=[together(session, mixed, rows, fill, extra) for extra, fill in padding],
+        chunks=list(_chunked(subject, session, rows)) if subject.chunkable else [],
+        threads=[together(subject.session(threads), mixed, rows) for threads in (2, 3)],
     )
+
+
+def invariance(subject: Subject, rows: Rows, seed: int = 0) -> Invariance:
+    """How far outputs and final states move when the same rows run in other company, padding, pieces and threads."""
+    return runs(subject, rows, seed).moved()
 
 
 def check_invariance(
@@ -149,19 +178,14 @@ def generated_rows(inputs: Inputs, steps: Steps, count: int, spread: float = 3.0
     return [walk if inputs.above is None else np.abs(walk) + np.float32(inputs.above + 1) for walk in walks]
 
 
-def _chunk_deviations(subject: Subject, session: StepSession, rows: Rows, expected: Results) -> Iterator[float]:
+def _chunked(subject: Subject, session: StepSession, rows: Rows) -> Iterator[Results]:
     for chunk in CHUNKS:
         some = SMALL_CHUNK_ROWS if chunk == 1 else None
-        found = in_chunks(session, rows[:some], chunk, subject.first_chunk, SLOTS)
-        yield found.deviation(expected.first(some))
+        yield in_chunks(session, rows[:some], chunk, subject.first_chunk, SLOTS)
 
 
 def _batches(order: np.ndarray) -> list[list[int]]:
     return [order[start : start + BATCH].tolist() for start in range(0, len(order), BATCH)]
-
-
-def _largest(expected: Results, others: Iterable[Results]) -> float:
-    return max(expected.deviation(other) for other in others)
 
 
 def _random_ids(random: np.random.Generator, vocabulary: int):

@@ -12,7 +12,7 @@ from exporter import check, describe, measure
 from exporter.page import activations, examples, parity, verdict
 from exporter.page import metric as metrics
 from exporter.page.examples import Pair, Reader
-from exporter.page.findings import File, Findings, Identity, Invariance, Metric, Speed, Speeds
+from exporter.page.findings import File, Findings, Identity, Invariance, Metric, Moves, Speed, Speeds
 from exporter.page.parts import Activations, Examples
 from exporter.page.unpinned import UNPINNED, NotRunnable, Unpinned, unpinned
 from exporter.report import Export
@@ -87,7 +87,7 @@ def invariance(manifest: Manifest, plain: Unpinned | None) -> Iterator[Invarianc
             precision=UNPINNED,
             comparison_only=True,
             batch_scaled=plain.batch_scaled,
-            outputs=plain.outputs,
+            outputs=Moves(**plain.outputs.model_dump(exclude={"sequences"})),
             **measured,
         )
 

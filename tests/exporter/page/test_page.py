@@ -106,11 +106,10 @@ def test_pinned_int8_stands_beside_the_unpinned_one(published: Callable[..., Bun
     assert (offered.batch, offered.padding, offered.chunks, offered.threads) == (0, 0, 0, 0)
     assert not offered.comparison_only
     assert plain.comparison_only
-    assert plain.batch > 1e-4
     assert plain.batch_scaled > 1e-4
-    assert 1e-4 < plain.outputs.batch <= plain.batch
-    assert plain.outputs.chunks > 0
-    assert plain.outputs.padding > 0
+    for way in ("batch", "padding", "chunks", "threads"):
+        assert 0 < getattr(plain.outputs, way) <= getattr(plain, way)
+    assert plain.outputs.batch > 1e-4
     assert offered.outputs is None
 
 
