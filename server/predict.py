@@ -176,7 +176,7 @@ class PredictEndpoint:
 
     async def _wait(self, model: Model, call: Call, parameters: Parameters, receive: Receive) -> list[Result]:
         timeout_ms = parameters.timeout_ms or self._service.settings.timeout_ms
-        watch = self._watches.start(Watch(call, model, timeout_ms, receive))
+        watch = self._watches.start(Watch(call, timeout_ms, receive))
         try:
             return await call.future
         except asyncio.CancelledError:

@@ -6,32 +6,32 @@ import time
 
 from server.engine.sequence import Call
 from server.errors import DeadlineExceeded
-from server.registry import Model
 from server.request import Receive
 
 LOOK_FOR_LEAVERS_AFTER = 0.05
-"""Seconds; deadlines that are not much later get a timer of their own at once."""
+LOOK_AT_MOST_EVERY = 0.01
+"""Seconds; a deadline that comes before anybody is sure to have looked gets a timer of its own at once."""
 
 
 class Watch:
-    """Ends a call at its deadline, and abandons it when the caller leaves.
+    """Ends a call at its deadline, and cancels it when the caller leaves.
 
     To look for a caller who left takes a task, so it begins only once an answer is late.
     """
 
-    __slots__ = ("_call", "_listener", "_model", "_receive", "_timeout_ms", "_timer", "late_at")
+    __slots__ = ("_call", "_listener", "_receive", "_timeout_ms", "_timer", "expires_at", "late_at")
 
-    def __init__(self, call: Call, model: Model, timeout_ms: float, receive: Receive) -> None:
-        self._call, self._model, self._timeout_ms, self._receive = call, model, timeout_ms, receive
+    def __init__(self, call: Call, timeout_ms: float, receive: Receive) -> None:
+        self._call, self._timeout_ms, self._receive = call, timeout_ms, receive
         self._listener: asyncio.Task | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self.late_at = call.arrived + min(LOOK_FOR_LEAVERS_AFTER, timeout_ms / 1000)
+        self.late_at = call.arrived + LOOK_FOR_LEAVERS_AFTER
+        self.expires_at = call.arrived + timeout_ms / 1000
 
     def late(self) -> None:
         """Begins to look for the deadline and for the caller's leave."""
         loop = asyncio.get_running_loop()
-        seconds = self._call.arrived + self._timeout_ms / 1000 - time.monotonic()
-        self._timer = loop.call_later(max(0.0, seconds), self._expire)
+        self._timer = loop.call_later(max(0.0, self.expires_at - time.monotonic()), self._expire)
         self._listener = loop.create_task(self._listen())
 
     def stop(self) -> None:
@@ -46,7 +46,7 @@ class Watch:
     async def _listen(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._model.lane.abandon(self._call)
+        self._call.future.cancel()
 
 
 def too_late(timeout_ms: float) -> DeadlineExceeded:
@@ -55,14 +55,14 @@ def too_late(timeout_ms: float) -> DeadlineExceeded:
 
 
 class Watches:
-    """All calls that are under way. One timer serves them all, since hardly a call is ever late."""
+    """All calls that are under way, the earliest first. One timer serves them all: hardly a call is ever late."""
 
     def __init__(self) -> None:
         self._early: dict[int, Watch] = {}
         self._looking = False
 
     def start(self, watch: Watch) -> Watch:
-        if watch.late_at - time.monotonic() < LOOK_FOR_LEAVERS_AFTER / 2:
+        if watch.expires_at < watch.late_at + LOOK_AT_MOST_EVERY:
             watch.late()
             return watch
         self._early[id(watch)] = watch
@@ -84,4 +84,4 @@ class Watches:
         self._looking = bool(self._early)
         if self._looking:
             soonest = next(iter(self._early.values())).late_at - now
-            asyncio.get_running_loop().call_later(max(soonest, LOOK_FOR_LEAVERS_AFTER / 5), self._look)
+            asyncio.get_running_loop().call_later(max(soonest, LOOK_AT_MOST_EVERY), self._look)
