@@ -1,6 +1,6 @@
 """What a forecast has to beat: the last value, the same hour of yesterday and of last week, and ridge regression."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -24,13 +24,28 @@ class Naive:
         return np.tile(past[:, -self.season :], repeats)[:, : self.horizon]
 
 
-def ridge(series: Series, lags: int, horizon: int, stop: int, penalty: float = 3.0) -> Forecaster:
+def ridge(series: Series, lags: int, horizon: int, stop: int) -> Forecaster:
     """Linear regression of the next `horizon` values on the last `lags`, for one series, on its rows before `stop`."""
     origins = np.arange(lags, stop - horizon + 1)
-    past, future = series.past(origins, lags), series.future(origins, horizon)
-    level, scale = past.mean(), past.std()
-    model = Ridge(penalty).fit((past - level) / scale, (future - level) / scale)
-    return lambda past: model.predict((past[:, -lags:] - level) / scale) * scale + level
+    forecast = regression([series.past(origins, lags)], series.future(origins, horizon))
+    return lambda past: forecast([past[:, -lags:]])
+
+
+def regression(
+    blocks: Sequence[np.ndarray], future: np.ndarray, penalty: float = 3.0
+) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
+    """Ridge regression of `future` [N, horizon] on blocks [N, features], each in units of its own.
+
+    The first block's unit is also that of `future`. Gives a function from such blocks to forecasts.
+    """
+    units = [(block.mean(), block.std()) for block in blocks]
+
+    def scaled(blocks: Sequence[np.ndarray]) -> np.ndarray:
+        return np.hstack([(block - level) / scale for block, (level, scale) in zip(blocks, units, strict=True)])
+
+    level, scale = units[0]
+    model = Ridge(penalty).fit(scaled(blocks), (future - level) / scale)
+    return lambda blocks: model.predict(scaled(blocks)) * scale + level
 
 
 def hourly_baselines(series: Series, horizon: int, stop: int) -> Mapping[str, Forecaster]:
