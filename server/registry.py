@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from models import bundle as bundles
 from models.bundle import Bundle, BundleError
@@ -44,7 +45,7 @@ class Model:
     def version(self) -> int:
         return self.bundle.manifest.version
 
-    @property
+    @cached_property
     def inline(self) -> bool:
         """Whether a run is short enough for the event loop itself: whole sequences and large networks are not."""
         step = self.lane.cost.seconds(self.lane.policy.slots, 1)
@@ -58,6 +59,7 @@ class Registry:
         self._models: dict[str, dict[int, Model]] = {}
         for model in models:
             self._models.setdefault(model.name, {})[model.version] = model
+        self._latest = {name: versions[max(versions)] for name, versions in self._models.items()}
 
     def __iter__(self) -> Iterator[Model]:
         return (model for versions in self._models.values() for model in versions.values())
@@ -67,7 +69,7 @@ class Registry:
 
     def latest(self) -> list[Model]:
         """The highest version of each model."""
-        return [versions[max(versions)] for versions in self._models.values()]
+        return list(self._latest.values())
 
     def find(self, name: str | None, version: int | None, item: Item) -> Model:
         """The model for such an item: by its name, by its task, or the only one that fits."""
@@ -84,9 +86,9 @@ class Registry:
         return model
 
     def _named(self, name: str) -> Model:
-        if name in self._models:
-            return self._models[name][max(self._models[name])]
-        fitting = [model for model in self.latest() if model.bundle.manifest.task == name]
+        if name in self._latest:
+            return self._latest[name]
+        fitting = [model for model in self._latest.values() if model.bundle.manifest.task == name]
         if len(fitting) == 1:
             return fitting[0]
         self._check_ready()
@@ -101,12 +103,12 @@ class Registry:
         model, _, version = name.rpartition("/")
         if model in self._models and version.isdecimal():
             return f'send "model": "{model}", "version": {version}'
-        tasks = {model.bundle.manifest.task for model in self.latest()}
+        tasks = {model.bundle.manifest.task for model in self._latest.values()}
         close = difflib.get_close_matches(name.lower(), [*self._models, *sorted(tasks)], 1)
         return f"did you mean {close[0]!r}?" if close else "take one of the accepted ones"
 
     def _only_one_for(self, kind: Kind) -> Model:
-        fitting = [model for model in self.latest() if kind in model.task.accepts]
+        fitting = [model for model in self._latest.values() if kind in model.task.accepts]
         if len(fitting) == 1:
             return fitting[0]
         self._check_ready()
