@@ -134,18 +134,14 @@ class PredictEndpoint:
         model = self._find_model(request, items)
         try:
             parameters = model.task.check(request.parameters)
-            encoded = await self._encode(model, items, parameters, single=items is not request.inputs)
+            single = items is not request.inputs
+            encoded = await self._encode(model, items, parameters, single)
             call = self._service.engine_of(model).submit(model.lane, encoded)
             results = await self._wait(model, call, parameters, receive)
+            outputs = await self._decode(model, results, parameters, encoded, single)
         except ServiceError as error:
             error.model = model.lane.name
             raise
-        outputs: Any
-        if items is request.inputs:
-            pairs = zip(results, encoded, strict=True)
-            outputs = await in_turns(model.task.answer(result.outputs, parameters, inputs) for result, inputs in pairs)
-        else:
-            outputs = model.task.answer(results[0].outputs, parameters, encoded[0])
         answer = {"model": model.name, "version": model.version, "outputs": outputs}
         queue, compute = call.started - call.arrived, call.finished - call.started
         timing = b"queue;dur=%.3f, compute;dur=%.3f" % (queue * 1000, compute * 1000)
@@ -172,6 +168,18 @@ class PredictEndpoint:
             return [model.task.encode(items[0], parameters, "inputs")]
         return await in_turns(
             model.task.encode(item, parameters, f"inputs[{index}]") for index, item in enumerate(items)
+        )
+
+    @staticmethod
+    async def _decode(
+        model: Model, results: list[Result], parameters: Parameters, encoded: list[np.ndarray], single: bool
+    ) -> Any:
+        """What stands as `outputs` in the answer: one object, or a list of them."""
+        if single:
+            return model.task.answer(results[0].outputs, parameters, encoded[0], "inputs")
+        return await in_turns(
+            model.task.answer(result.outputs, parameters, inputs, f"inputs[{index}]")
+            for index, (result, inputs) in enumerate(zip(results, encoded, strict=True))
         )
 
     async def _wait(self, model: Model, call: Call, parameters: Parameters, receive: Receive) -> list[Result]:

@@ -50,11 +50,14 @@ class Task:
         """int64 ids [T] or float32 features [T, F]. Raises InvalidRequest."""
         return self._readers[type(item)].encode(item, parameters, field)
 
-    def answer(self, outputs: np.ndarray, parameters: Parameters, encoded: np.ndarray) -> dict[str, Any]:
-        """What the caller gets for one item, of which the network has read `encoded`. Raises InvalidRequest."""
+    def answer(self, outputs: np.ndarray, parameters: Parameters, encoded: np.ndarray, field: str) -> dict[str, Any]:
+        """What the caller gets for the item at `field`, of which the network has read `encoded`.
+
+        Raises InvalidRequest.
+        """
         if encoded.ndim > 1 and not np.isfinite(outputs).all():
             accepted = "values of a smaller range, in another unit"
-            raise InvalidRequest("the answer leaves the range of float32", "inputs.values", None, accepted)
+            raise InvalidRequest("the answer leaves the range of float32", f"{field}.values", None, accepted)
         return self._answer.write(outputs, parameters, encoded)
 
 

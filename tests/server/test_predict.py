@@ -1,5 +1,6 @@
 """What a caller sees: right answers, and for everything else an error of one shape."""
 
+import asyncio
 import json
 import random
 import re
@@ -10,10 +11,16 @@ import urllib.request
 from urllib.parse import urlsplit
 
 import httpx
+import numpy as np
 import pytest
 
+from server.app import create_app
 from server.errors import InvalidRequest
+from server.metrics import REQUESTS
+from server.settings import Settings
 from tests.processes import serving
+from tests.server.bundles import publish
+from tests.server.graphs import Network
 from tests.server.inputs import series
 
 HOURLY = series(random.Random(0), 168)
@@ -320,6 +327,33 @@ def test_a_deadline_that_passes_is_504_and_the_server_goes_on(client):
     error = check_error(predict(client, inputs=texts, parameters={"timeout_ms": 0.01}), 504)
     assert error["field"] == "parameters.timeout_ms"
     assert predict(client, inputs="good").status_code == 200
+
+
+@pytest.mark.parametrize(("many", "field"), [(False, "inputs.values"), (True, "inputs[1].values")])
+def test_an_answer_that_is_no_number_names_its_input_and_counts_for_its_model(tmp_path, many, field):
+    publish(tmp_path / "signals" / "1", Network(1), task="regression", outputs={"shape": [1]})
+    app = create_app(Settings(models=tmp_path))
+
+    class Overflowing:
+        def run(self, inputs, lengths, state):
+            return np.where(inputs[:, :1, 0] > 1e20, np.inf, 1).astype(np.float32), state
+
+    async def answer() -> httpx.Response:
+        await app.service.start()
+        (model,) = app.service.registry
+        model.lane.backend = Overflowing()
+        wild = {"values": [1e25]}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:  # type: ignore[arg-type]
+            found = await client.post("/predict", json={"inputs": [{"values": [1.0]}, wild] if many else wild})
+        await app.service.stop()
+        return found
+
+    count = REQUESTS.labels("signals/1", "invalid_request")
+    before = count._value.get()
+    error = check_error(asyncio.run(answer()), 422)
+    assert error["field"] == field
+    assert "range of float32" in error["message"]
+    assert count._value.get() == before + 1
 
 
 def test_callers_who_leave_disturb_nobody(server, client):
