@@ -59,14 +59,14 @@ def _connections(result: dict) -> str:
     rows = []
     for name, found in result["servers"].items():
         rates = [found["connections"][count]["per_second"] for count in counts]
-        rows.append([name, *rates, _imbalance(found) if found["acceptors"] > 1 else None])
+        splits = goals.at(result, name, 32)["splits"]
+        rows.append([name, *rates, _imbalance(splits) if found["acceptors"] > 1 else None])
     return table(["requests/s by connections", *map(str, counts), "most on one worker, of 32"], rows)
 
 
-def _imbalance(found: dict) -> str:
+def _imbalance(splits: list[list[int]]) -> str:
     """Median and range over the rounds of the busiest worker's share of the connections."""
-    figures = found["connections"].get(32) or found["connections"].get("32")
-    busiest = [split[0] for split in figures["splits"] if split]
+    busiest = [split[0] for split in splits if split]
     return f"{statistics.median(busiest):g} ({min(busiest)}–{max(busiest)})" if busiest else "–"
 
 
