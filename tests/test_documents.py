@@ -11,7 +11,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,11 +82,10 @@ class OwnModel(NamedTuple):
 def own_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnModel]:
     """In this process, since PyTorch takes seconds to import; without precise times, and without the comparison with
     plain int8, whose graph costs as much as the others."""
-    from torch.onnx._internal.exporter._registration import ONNXRegistry
-
     from exporter import __main__ as command
     from exporter import measure
     from exporter.foreign import trial
+    from tests.exporter import once
 
     folder = tmp_path_factory.mktemp("own")
     (folder / "trend").mkdir()
@@ -100,7 +98,7 @@ def own_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnModel]:
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         patch.setattr(measure, "SECONDS", 0.02)
         patch.setattr(trial, "_problem_in_onnx", lambda *_: None)  # it is looked for again on the way
-        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
+        once.operators_once(patch)
         patch.setattr(importlib.import_module("exporter.page.collect"), "unpinned", lambda *_: None)
         patch.syspath_prepend(folder / "trend")
         patch.chdir(folder / "trend")

@@ -10,7 +10,6 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from exporter import graph
 from exporter.quantize import quantized
 from exporter.recurrent import exportable, pinned_columns
 from exporter.verify import Subject
@@ -165,7 +164,7 @@ def prepared(name: str, pinned: bool, int8: bool = False) -> Prepared:
         model, initial, columns = quantized(before.model), before.subject.initial_state, before.subject.pinned
     else:
         stand_in = exportable(network, pinned)
-        model = once(f"{name}, {pinned}", lambda: graph.to_onnx(stand_in, rows[0]))
+        model = once(f"{name}, {pinned}", stand_in, rows[0])
         chunkable = isinstance(stand_in, StepNetwork)
         columns = pinned_columns(stand_in) if chunkable else ()
         initial = stand_in.initial_state(1)[0].numpy() if chunkable else np.zeros(0, np.float32)

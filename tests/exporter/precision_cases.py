@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 from torch import nn
 
-from exporter import graph
 from exporter.precisions import variants
 from exporter.recurrent import exportable, pinned_columns, why_not_pinnable
 from exporter.source import AnyNetwork
@@ -80,7 +79,7 @@ def case(name: str) -> Case:
     rows = rows_for("text" in name, first_chunk)
     pinned = name in PINNED
     stand_in = exportable(network, pinned)
-    models = variants(once(f"case {name}", lambda: graph.to_onnx(stand_in, max(rows, key=len))), pinned)
+    models = variants(once(f"case {name}", stand_in, max(rows, key=len)), pinned)
     state, columns = np.zeros(0, np.float32), ()
     if isinstance(stand_in, StepNetwork):
         state, columns = stand_in.initial_state(1)[0].numpy(), pinned_columns(stand_in)
