@@ -6,6 +6,7 @@ and gives the ONNX node their `onnx_activations` and, where `reset_before` is tr
 """
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ States = tuple[Tensor, ...]
 """h and, for an LSTM, c."""
 
 
-class Stepwise(nn.RNNBase):
+class Stepwise(nn.RNNBase, ABC):
     """What both cells share: axes, packing, directions and the loop over time. Subclasses say what one step does."""
 
     kinds: int
@@ -52,9 +53,9 @@ class Stepwise(nn.RNNBase):
         copied.batch_first = False
         return copied
 
+    @abstractmethod
     def step(self, product: Tensor, states: States, recurrent: Tensor, bias: Tensor) -> States:
         """The inputs' product [B, G * H], states [B, H], recurrent weights [G * H, H], bias [G * H] -> next states."""
-        raise NotImplementedError
 
     def forward(self, input: Tensor | PackedSequence, hx: Any = None) -> tuple[Any, Any]:
         given = hx if hx is None or isinstance(hx, tuple) else (hx,)

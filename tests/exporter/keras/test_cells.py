@@ -109,3 +109,11 @@ def test_onnx_names_of_activations() -> None:
     options = {"activation": "relu", "recurrent_activation": "softsign"}
     assert cell("LSTM", **options).onnx_activations == ["Softsign", "Relu", "Relu"]
     assert cell("GRU", **options).onnx_activations == ["Softsign", "Relu"]
+
+
+def test_a_cell_without_a_step_cannot_be_made() -> None:
+    class Stepless(Stepwise, nn.GRU):
+        kinds = 1
+
+    with pytest.raises(TypeError, match=r"abstract .*step"):
+        Stepless(FEATURES, HIDDEN)
