@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import html
 import io
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from exporter import describe, page, verify
+from exporter import card, describe, page, verify
 from exporter.build import build
 from exporter.check import FAR_ROWS, ROUNDING, as_array, check_far
 from exporter.errors import CheckFailed, QuantizationError
@@ -24,7 +25,7 @@ from exporter.quantize import clamped_at, quantized
 from exporter.report import Built, Export
 from exporter.sessions import alone
 from exporter.source import Source
-from models.manifest import Manifest
+from models.bundle import Bundle
 from tests.exporter.foreign import modules
 from tests.exporter.foreign.cases import ABOUT, NUMBERS, Case, trained
 
@@ -132,21 +133,21 @@ def test_a_row_where_rounding_allows_anything_does_not_count(
 
 
 @pytest.fixture(scope="module")
-def published(source: Source, graphs: Built, tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, str, Export]:
+def published(source: Source, graphs: Built, tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, str, Export]:
     """With what the export has printed, and what it has found."""
     exports: list[Export] = []
+    write = page.write
     target = tmp_path_factory.mktemp("far") / "models" / "it" / "1"
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
         patch.setattr("exporter.export.build", lambda *_: graphs)
         patch.setattr("exporter.report.preference", lambda times: ("int8", "fp32", "int8-weights"))
-        # The report has tests of its own.
-        patch.setattr(page, "write", lambda done, manifest, _: exports.append(done) or manifest)
-        manifest = export(source, None, target, UNSCORED).manifest
-    return manifest, printed.getvalue(), exports[0]
+        patch.setattr(page, "write", lambda done, *others: exports.append(done) or write(done, *others))
+        bundle = export(source, None, target, UNSCORED)
+    return bundle, printed.getvalue(), exports[0]
 
 
-def test_the_export_and_the_manifest_say_where_int8_clamps(published: tuple[Manifest, str, Export]) -> None:
-    manifest, printed, _ = published
+def test_the_export_and_the_manifest_say_where_int8_clamps(published: tuple[Bundle, str, Export]) -> None:
+    manifest, printed = published[0].manifest, published[1]
     told = f"what lstm reads at ±{BOUND:.4g} (after scaling)"
     assert f"note: int8 clamps {told}, far beyond all rows" in printed
     assert f"It clamps {told}" in manifest.precisions["int8"].contract
@@ -156,13 +157,24 @@ def test_the_export_and_the_manifest_say_where_int8_clamps(published: tuple[Mani
     assert manifest.columns("clipped") is not None
 
 
-def test_the_far_rows_that_were_compared_are_counted(published: tuple[Manifest, str, Export]) -> None:
+def test_the_far_rows_that_were_compared_are_counted(published: tuple[Bundle, str, Export]) -> None:
     findings = published[2].findings
     assert {name: one.far_rows for name, one in findings.items() if one.far_rows} == {"fp32": FAR_ROWS}
 
 
-def test_a_server_takes_a_clamping_int8_only_if_it_is_asked_to(published: tuple[Manifest, str, Export]) -> None:
-    assert published[0].preference["cpu"] == ("fp32", "int8-weights", "int8")
+def test_card_and_report_say_what_became_of_far_rows(published: tuple[Bundle, str, Export]) -> None:
+    files = [(published[0].folder / name).read_text(encoding="utf-8") for name in (card.FILE, page.PAGE)]
+    written, report = (" ".join(html.unescape(file).split()) for file in files)
+    for text in (written, report):
+        assert f"It clamps what lstm reads at ±{BOUND:.4g} (after scaling), and beyond that its answers are not" in text
+    assert "over generated rows and rows far outside their range: in mixed batches" in written
+    assert "It loads int8, which clamps what it reads, only if it is asked to." in written
+    assert f"fp32 also agrees on {FAR_ROWS} rows far outside their range." in report
+    assert f"fp32 was also compared on {FAR_ROWS} rows far outside the range of these, and was as close as" in report
+
+
+def test_a_server_takes_a_clamping_int8_only_if_it_is_asked_to(published: tuple[Bundle, str, Export]) -> None:
+    assert published[0].manifest.preference["cpu"] == ("fp32", "int8-weights", "int8")
 
 
 def test_a_state_that_is_changed_in_place_is_not_bounded_by_one_any_more() -> None:
