@@ -22,7 +22,7 @@ def parts(done: Export, manifest: Manifest) -> dict[str, str]:
         "name": manifest.name,
         "version": str(manifest.version),
         "precisions": precisions(manifest),
-        "invariance": invariance(manifest, far=done.source.beyond is not None),
+        "invariance": invariance(manifest, far=done.findings["fp32"].far_rows > 0),
         "provenance": provenance(done, manifest),
         "smallest": f"{manifest.steps.smallest:,}",
         "largest": f"{manifest.steps.largest:,}",

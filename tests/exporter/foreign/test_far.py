@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from exporter import card, describe, page, verify
 from exporter.build import build
+from exporter.card import common
 from exporter.check import FAR_ROWS, ROUNDING, as_array, check_far
 from exporter.errors import CheckFailed, QuantizationError
 from exporter.export import export
@@ -171,6 +172,13 @@ def test_card_and_report_say_what_became_of_far_rows(published: tuple[Bundle, st
     assert "It loads int8, which clamps what it reads, only if it is asked to." in written
     assert f"fp32 also agrees on {FAR_ROWS} rows far outside their range." in report
     assert f"fp32 was also compared on {FAR_ROWS} rows far outside the range of these, and was as close as" in report
+
+
+def test_a_card_is_silent_on_far_rows_of_which_none_counted(published: tuple[Bundle, str, Export]) -> None:
+    bundle, _, done = published
+    uncounted = done.findings | {"fp32": dataclasses.replace(done.findings["fp32"], far_rows=0)}
+    found = common.parts(dataclasses.replace(done, findings=uncounted), bundle.manifest)["invariance"]
+    assert "over generated rows: in mixed batches" in found
 
 
 def test_a_server_takes_a_clamping_int8_only_if_it_is_asked_to(published: tuple[Bundle, str, Export]) -> None:
