@@ -7,7 +7,6 @@ would mean nothing.
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ from exporter.options import STRICT
 from exporter.report import Built
 from exporter.sessions import Rows, by_length, together
 from exporter.source import Source
+from models.files import write_whole
 from models.manifest import Precision
 
 ROWS = 32
@@ -179,7 +179,5 @@ def line(texts: Sequence[str]) -> str:
 
 def write(cells: Iterable[Cell], path: Path) -> None:
     """A list of objects with the names of Cell's fields."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_text(json.dumps([asdict(cell) for cell in cells], indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps([asdict(cell) for cell in cells], indent=1) + "\n")

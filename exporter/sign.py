@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.errors import ExportError
 from models import bundle, signature
+from models.files import write_whole
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -50,10 +51,7 @@ def sign(folder: Path, key: Path) -> None:
     """Sign a bundle whose files are what its manifest says. Raises BundleError, or ExportError about the key."""
     private = _private_key(key)
     bundle.read(folder).verify()
-    made = private.sign((folder / bundle.MANIFEST).read_bytes())
-    temporary = folder / f".{signature.FILE}.{os.getpid()}"
-    temporary.write_bytes(made)
-    temporary.replace(folder / signature.FILE)
+    write_whole(folder / signature.FILE, private.sign((folder / bundle.MANIFEST).read_bytes()))
 
 
 def new_key(path: Path) -> Path:

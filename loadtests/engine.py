@@ -19,6 +19,7 @@ from loadtests.floor import BATCH, WINDOW, Network, Outcome, differing, padded, 
 from loadtests.rounds import alternate, median_ratio, table
 from loadtests.sample import MODELS
 from loadtests.workload import LIST_SIZE
+from models.files import write_whole
 
 FLOOR = f"floor: padded batches of {BATCH}, as they come"
 ALONE = "one by one"
@@ -130,7 +131,7 @@ def main(given: list[str]) -> int:
     print(report(result))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+        write_whole(options.json, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     differ = sum(row["differing"] for rows in result["kinds"].values() for row in rows.values())
     print(f"\n{differ} answers differ from the answer alone")
     return 1 if differ else 0

@@ -17,6 +17,7 @@ from locust.env import Environment
 from loadtests import sample, slo
 from loadtests.answers import JSON_HEADERS, Reference, WrongAnswer
 from loadtests.shapes import SHAPES
+from models.files import write_whole
 
 MEAN_PAUSE_SECONDS = 0.1
 DEFAULT_SECONDS = 60
@@ -136,7 +137,7 @@ def judge(environment: Environment, **_: Any) -> None:
             "differing_answers": reference.differing,
             "violations": told,
         }
-        Path(options.summary).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        write_whole(Path(options.summary), json.dumps(summary, indent=2) + "\n")
 
 
 def figures_of(entry: stats.StatsEntry) -> slo.Figures:

@@ -2,16 +2,15 @@
 
 import importlib
 import json
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+import safetensors.torch
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
-from safetensors.torch import load_file, save_file
 
+from models.files import write_whole
 from training.networks.step import StepNetwork
 
 DESCRIPTION = "checkpoint.json"
@@ -87,12 +86,11 @@ def save(
     """Write all files of the folder; `checkpoint.json`, which makes it a checkpoint, comes last."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    _publish(folder / WEIGHTS, lambda path: save_file(weights, path))
+    write_whole(folder / WEIGHTS, safetensors.torch.save(weights))
     if tokenizer is not None:
-        _publish(folder / TOKENIZER, lambda path: path.write_bytes(tokenizer))
-    _publish(folder / METRICS, lambda path: path.write_text(json.dumps(metrics, indent=1, ensure_ascii=False) + "\n"))
-    text = description.model_dump_json(indent=1, by_alias=True, exclude_none=True) + "\n"
-    _publish(folder / DESCRIPTION, lambda path: path.write_text(text))
+        write_whole(folder / TOKENIZER, tokenizer)
+    write_whole(folder / METRICS, json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
+    write_whole(folder / DESCRIPTION, description.model_dump_json(indent=1, by_alias=True, exclude_none=True) + "\n")
 
 
 def load(folder: Path) -> Checkpoint:
@@ -106,14 +104,7 @@ def load(folder: Path) -> Checkpoint:
     try:
         description = Description.model_validate_json((folder / DESCRIPTION).read_bytes())
         network = description.network.build()
-        network.load_state_dict(load_file(folder / WEIGHTS))
+        network.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
     except (ValidationError, ImportError, AttributeError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{folder} does not fit this version of the networks: {error}; train it again") from error
     return Checkpoint(folder, description, network.eval(), json.loads((folder / METRICS).read_bytes()))
-
-
-def _publish(path: Path, write: Callable[[Path], object]) -> None:
-    """Write under a temporary name, then rename: a reader sees the old file or the new one, never half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    write(temporary)
-    temporary.replace(path)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.files import write_whole
 from training.forecast.series import hourly_series, stock_series
 from training.sentiment.data import Language, Row, parts
 
@@ -80,7 +81,7 @@ def windows(kind: str, sources: list, lengths: tuple[int, int], count: int, gene
 
 def main() -> None:
     lines = [json.dumps(entry, ensure_ascii=False, separators=(",", ":")) for entry in entries()]
-    SAMPLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_whole(SAMPLE, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from loadtests.floor import Network, Outcome, padded
 from loadtests.rounds import alternate, median_ratio
 from loadtests.sample import MODELS
 from loadtests.workload import Texts
+from models.files import write_whole
 
 T = TypeVar("T")
 RESULTS = Path(__file__).parent.parent / "results"
@@ -106,8 +107,8 @@ def run(options: argparse.Namespace) -> dict:
 def save(result: dict, folder: Path) -> None:
     from loadtests.bench.page import page
 
-    (folder / "bench.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    (folder / "bench.html").write_text(page(result))
+    write_whole(folder / "bench.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    write_whole(folder / "bench.html", page(result))
     print(report.text(result), f"\n{folder / 'bench.html'}")
 
 

@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from loadtests.bench import wrk
 from loadtests.bench.servers import ROOT, Running, Server, running
-from loadtests.rounds import alternate
+from loadtests.rounds import median_ratio
 from loadtests.workload import Texts
 
-HALF = 0.5
+K = TypeVar("K")
+
 MIX_LOAD = 0.7
 LONG_SHARE = 0.05
 CONNECTIONS = 32
@@ -38,12 +40,9 @@ def curve(
     with running(server, folder) as found:
         wrk.run(found.url, bodies, CONNECTIONS, 1)
         most = _capacity(found, bodies, rounds)
-        points = []
-        for share in shares:
-            rate = share * most
-            runs = [offer(found, {"text": (rate, bodies)}, seconds, seed) for seed in range(rounds)]
-            points.append(_middle(share, runs))
-    return points
+        offers = {share: partial(offer, found, {"text": (share * most, bodies)}, seconds) for share in shares}
+        runs = _in_rounds(offers, rounds)
+    return [_middle(share, some) for share, some in runs.items()]
 
 
 def same_load(
@@ -54,42 +53,39 @@ def same_load(
     with ExitStack() as stack:
         found = {server.name: stack.enter_context(running(server, folder)) for server in servers}
         files = {server.name: server.write_bodies(texts, folder) for server in servers}
-        curves: dict[str, list[dict]] = {name: [] for name in found}
         for name, each in found.items():
             wrk.run(each.url, files[name], CONNECTIONS, 1)
-        for share in shares:
-            offers = {
-                name: partial(offer, each, {"text": (share * most, files[name])}, seconds)
-                for name, each in found.items()
-            }
-            runs = alternate(offers, rounds)
-            for name, some in runs.items():
-                curves[name].append(_middle(share, some))
-    return curves
+        offers = {
+            (name, share): partial(offer, each, {"text": (share * most, files[name])}, seconds)
+            for share in shares
+            for name, each in found.items()
+        }
+        runs = _in_rounds(offers, rounds)
+    return {name: [_middle(share, runs[name, share]) for share in shares] for name in found}
+
+
+def _in_rounds(cases: Mapping[K, Callable[[int], dict]], rounds: int) -> dict[K, list[dict]]:
+    """The results of every `case(seed)`: each round runs all of them, one after the other, with a seed of its own."""
+    found = [{name: case(seed) for name, case in cases.items()} for seed in range(rounds)]
+    return {name: [each[name] for each in found] for name in cases}
 
 
 def _middle(share: float, runs: list[dict]) -> dict:
     """The median round by its p99."""
-    middle = sorted(runs, key=p99)[len(runs) // 2]
-    return {"share": share, **_flat(middle), "p99_rounds_ms": [p99(run) for run in runs]}
+    middle = sorted(runs, key=_p99)[len(runs) // 2]
+    whole = {name: middle[name] for name in ("offered", "failed", "late_p99_ms")}
+    return {"share": share, **whole, **middle["kinds"]["text"], "p99_rounds_ms": [_p99(run) for run in runs]}
 
 
-def p99(run: dict, kind: str = "text") -> float:
-    """Milliseconds; infinite if nothing was answered."""
-    return run["kinds"][kind]["p99_ms"] if kind in run["kinds"] else float("inf")
-
-
-def _flat(run: dict) -> dict:
-    return {"offered": run["offered"], "failed": run["failed"], "late_p99_ms": run["late_p99_ms"]} | run["kinds"][
-        "text"
-    ]
+def _p99(run: dict, kind: str = "text") -> float:
+    return run["kinds"][kind]["p99_ms"]
 
 
 def mixture(server: Server, texts: Texts, seconds: float, rounds: int, folder: Path) -> dict:
     """Short texts at 70 % load, 5 % of them replaced by texts of 400 tokens, against the same without the long ones.
 
     `without`: the same arrivals of short texts, the long ones left out. `equal_load`: short texts only, and as many as
-    fill 70 % again. `alone`: one long text at a time on an idle server.
+    fill 70 % again. `alone`: one long text at a time on an idle server. Ratios are medians of the rounds' own.
     """
     short, long = texts.short(512), texts.long(64)
     mixed = [long[index % len(long)] if index % 20 == 0 else short[index % len(short)] for index in range(1280)]
@@ -108,17 +104,17 @@ def mixture(server: Server, texts: Texts, seconds: float, rounds: int, folder: P
             "without": lambda seed: offer(found, {"short": streams["short"]}, seconds, seed),
             "equal_load": lambda seed: offer(found, {"short": (MIX_LOAD * only, files["short"])}, seconds, seed),
         }
-        runs = {name: [case(seed) for seed in range(rounds)] for name, case in cases.items()}
-    shorts = {name: statistics.median(p99(run, "short") for run in some) for name, some in runs.items()}
-    longs = statistics.median(p99(run, "long") for run in runs["with_long"])
+        runs = _in_rounds(cases, rounds)
+    shorts = {name: [_p99(run, "short") for run in some] for name, some in runs.items()}
+    longs = statistics.median(_p99(run, "long") for run in runs["with_long"])
     return {
         "capacity": both,
         "capacity_short": only,
         "offered": rate,
-        "short_p99_ms": shorts,
+        "short_p99_ms": {name: statistics.median(some) for name, some in shorts.items()},
         "short_p50_ms": statistics.median(run["kinds"]["short"]["p50_ms"] for run in runs["with_long"]),
-        "short_ratio": shorts["with_long"] / shorts["without"],
-        "short_ratio_equal_load": shorts["with_long"] / shorts["equal_load"],
+        "short_ratio": median_ratio(shorts["with_long"], shorts["without"]),
+        "short_ratio_equal_load": median_ratio(shorts["with_long"], shorts["equal_load"]),
         "long_p99_ms": longs,
         "long_alone_ms": alone.p50_ms,
         "long_ratio": longs / alone.p50_ms,

@@ -24,6 +24,7 @@ from loadtests.bench.saturation import Cell, cell
 from loadtests.bench.servers import Running, ServerFailed, ours, running
 from loadtests.rounds import alternate, median_ratio, table
 from loadtests.workload import Texts
+from models.files import write_whole
 
 SLICE_SECONDS = 1.0
 CONNECTIONS = 32
@@ -131,11 +132,10 @@ def main(given: list[str]) -> int:
     heading = f"{machine.sentence(described)}; {options.workers} workers, {options.connections} connections."
     result = {"machine": described, "workers": options.workers, "connections": options.connections}
     result["points"] = [asdict(each) for each in points]
-    (options.folder / "sweep.json").write_text(json.dumps(result, indent=1) + "\n")
+    write_whole(options.folder / "sweep.json", json.dumps(result, indent=1) + "\n")
     pictures = [("Throughput against p99, saturated, for each setting.", partial(draw, points=points))]
-    (options.folder / "sweep.html").write_text(
-        document("Settings of the scheduler", pictures, f"{heading}\n\n{text(points)}")
-    )
+    page = document("Settings of the scheduler", pictures, f"{heading}\n\n{text(points)}")
+    write_whole(options.folder / "sweep.html", page)
     print(heading, text(points), options.folder / "sweep.html", sep="\n\n")
     return 1 if any(each.failures for each in points) else 0
 

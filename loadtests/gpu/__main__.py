@@ -22,6 +22,7 @@ from loadtests.gpu.speed import Place
 from loadtests.workload import newest
 from models import bundle
 from models.bundle import Bundle
+from models.files import write_whole
 from models.manifest import Device
 from server.backend import DeviceUnavailable, choose_device
 
@@ -114,7 +115,7 @@ def main(given: list[str]) -> int:
         return 1
     options.out.mkdir(parents=True, exist_ok=True)
     result = run(device, options.quick, options.out)
-    (options.out / "gpu.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    write_whole(options.out / "gpu.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     print(report.text(result))
     return 0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from models.files import write_whole
 from training.hyperparameters import Space
 from training.search import pictures
 from training.search.study import SHIPPED, Plan, complete, finished, shipped_trial
@@ -27,7 +28,7 @@ def write(folder: Path, study: optuna.Study, plan: Plan, space: Space) -> Path:
         parts += ["## Figures of validation rows", _figures(study)]
         parts += ["## What mattered", *_importances(folder, study), *_slices(folder, study, space)]
     path = folder / "report.md"
-    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    write_whole(path, "\n\n".join(parts) + "\n")
     return path
 
 

@@ -84,3 +84,11 @@ def test_the_program_prints_json(tmp_path, capsys):
     assert result["failed"] == 0
     assert set(result["kinds"]) == {"short", "long"}
     assert result["kinds"]["short"]["requests"] > result["kinds"]["long"]["requests"] > 0
+
+
+def test_what_got_no_answer_was_infinitely_slow(slow_server):
+    result = openloop.drive(slow_server, [Stream("text", 100, [b"POST"]), Stream("rare", 1e-9, [b"POST"])], 0.1)
+    assert result["kinds"]["text"]["p99_ms"] < np.inf
+    rare = result["kinds"]["rare"]
+    assert rare.pop("requests") == 0
+    assert set(rare.values()) == {np.inf}
