@@ -2,13 +2,13 @@
 
 Requests are due at random moments (a Poisson process for each stream) that were drawn before the first one is sent. A
 latency counts from the moment when the request was *due*: if the client or all its connections are late, that is in the
-figure. Plain sockets and one thread, since a client library would cost more than the server.
+figure. A request without an answer counts with the time that it has waited when the client gives up. Plain sockets and
+one thread, since a client library would cost more than the server.
 """
 
 import argparse
 import heapq
 import json
-import math
 import re
 import select
 import socket
@@ -42,7 +42,7 @@ class Stream:
         return moments[moments < seconds].tolist()
 
 
-@dataclass
+@dataclass(eq=False)
 class Channel:
     """A connection that carries one request at a time."""
 
@@ -80,11 +80,18 @@ class Channel:
 
 @dataclass
 class Record:
-    """What came of the requests: latency in seconds by kind, and how late each was sent."""
+    """What came of the requests, in seconds from when each was due."""
 
     latencies: dict[str, list[float]] = field(default_factory=dict)
+    """Of the right answers and of the requests without one, by kind."""
     late: list[float] = field(default_factory=list)
+    """Until each was sent."""
     failed: int = 0
+    """Refused, answered with another status than 200, or cut off: quick or slow, that is no latency."""
+    unanswered: int = 0
+
+    def add(self, kind: str, latency: float) -> None:
+        self.latencies.setdefault(kind, []).append(latency)
 
 
 class Client:
@@ -95,40 +102,74 @@ class Client:
         self._poll = select.epoll()
         self._channels: dict[int, Channel] = {}
         self._idle = deque(self._open() for _ in range(FIRST_CONNECTIONS))
+        self._busy: set[Channel] = set()
         self.record = Record()
 
     def run(self, plan: list[tuple[float, str, bytes]], seconds: float) -> None:
         """`plan`: (moment, kind, message), by moment."""
         waiting = deque(plan)
         started = time.perf_counter()
-        busy = 0
-        while waiting or busy:
+        while waiting or self._busy:
             now = time.perf_counter() - started
             if now > seconds + GRACE_SECONDS:
                 break
             while waiting and waiting[0][0] <= now and (channel := self._take()) is not None:
                 due, kind, message = waiting.popleft()
                 self.record.late.append(now - due)
-                channel.send(message, kind, due)
-                busy += 1
+                self._send(channel, message, kind, due)
             pause = waiting[0][0] - (time.perf_counter() - started) if waiting else 0.1
-            busy -= self._collect(max(0.0, pause) if self._idle else 0.1, started)
-        self.record.failed += busy + len(waiting)
+            self._collect(max(0.0, pause) if self._idle else 0.1, started)
+        self._give_up(waiting, time.perf_counter() - started)
 
-    def _collect(self, pause: float, started: float) -> int:
+    def _give_up(self, waiting: deque[tuple[float, str, bytes]], now: float) -> None:
+        """On what was sent and has no answer, and on what found no connection."""
+        self.record.late += [now - due for due, _, _ in waiting]
+        left = [(each.kind, each.due) for each in self._busy] + [(kind, due) for due, kind, _ in waiting]
+        self.record.unanswered = len(left)
+        for kind, due in left:
+            self.record.add(kind, now - due)
+
+    def _send(self, channel: Channel, message: bytes, kind: str, due: float) -> None:
+        self._busy.add(channel)
+        try:
+            channel.send(message, kind, due)
+        except OSError:
+            self._drop(channel)
+
+    def _collect(self, pause: float, started: float) -> None:
         """Answers that came within `pause` seconds: `select` waits to the microsecond, `epoll` to the millisecond."""
         if not select.select([self._poll], [], [], pause)[0]:
-            return 0
-        done = 0
+            return
         for number, _ in self._poll.poll(0):
             channel = self._channels[number]
-            if channel.receive():
-                latency = time.perf_counter() - started - channel.due
-                self.record.latencies.setdefault(channel.kind, []).append(latency)
-                self.record.failed += not channel.ok
-                self._idle.append(channel)
-                done += 1
-        return done
+            if channel not in self._busy:
+                self._drop(channel)
+                continue
+            try:
+                complete = channel.receive()
+            except OSError:
+                self._drop(channel)
+                continue
+            if complete:
+                self._answered(channel, time.perf_counter() - started - channel.due)
+
+    def _answered(self, channel: Channel, latency: float) -> None:
+        if channel.ok:
+            self.record.add(channel.kind, latency)
+        else:
+            self.record.failed += 1
+        self._busy.remove(channel)
+        self._idle.append(channel)
+
+    def _drop(self, channel: Channel) -> None:
+        """The server has hung up: a failure where it owed an answer, and its right where it did not."""
+        if channel in self._busy:
+            self._busy.remove(channel)
+            self.record.failed += 1
+        else:
+            self._idle.remove(channel)
+        del self._channels[channel.socket.fileno()]
+        channel.socket.close()
 
     def _take(self) -> Channel | None:
         if self._idle:
@@ -149,7 +190,7 @@ class Client:
 
 
 def drive(url: str, streams: list[Stream], seconds: float, seed: int = 0) -> dict:
-    """The latencies in milliseconds of each kind (infinite without an answer), how late the client was, what failed."""
+    """Milliseconds to the microsecond: the latencies of each kind, and how late the client was with each request."""
     planned = [
         [(moment, stream.kind, stream.messages[index % len(stream.messages)]) for index, moment in enumerate(moments)]
         for stream in streams
@@ -165,18 +206,14 @@ def drive(url: str, streams: list[Stream], seconds: float, seed: int = 0) -> dic
     return {
         "offered": len(plan) / seconds,
         "failed": record.failed,
-        "late_p99_ms": _quantile(record.late, 0.99),
-        "kinds": {stream.kind: _latencies(record.latencies.get(stream.kind, [])) for stream in streams},
+        "unanswered": record.unanswered,
+        "late_ms": _milliseconds(record.late),
+        "latencies_ms": {stream.kind: _milliseconds(record.latencies.get(stream.kind, [])) for stream in streams},
     }
 
 
-def _latencies(found: list[float]) -> dict:
-    quantiles = {f"p{level}_ms": _quantile(found, level / 100) for level in (50, 90, 99)}
-    return {"requests": len(found), **quantiles, "max_ms": max(found, default=math.inf) * 1000}
-
-
-def _quantile(seconds: list[float], level: float) -> float:
-    return float(np.quantile(seconds, level)) * 1000 if seconds else math.inf
+def _milliseconds(seconds: list[float]) -> list[float]:
+    return [round(each * 1000, 3) for each in seconds]
 
 
 def message(url: SplitResult, body: bytes) -> bytes:

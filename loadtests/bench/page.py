@@ -61,6 +61,9 @@ def latency(axes: Axes, result: dict) -> None:
         offered = [point["offered"] for point in points]
         (line,) = axes.plot(offered, [point["p99_ms"] for point in points], marker="o", label=f"{name}, p99")
         axes.plot(offered, [point["p50_ms"] for point in points], linestyle=":", color=line.get_color(), label="p50")
+        for point in (each for each in points if each["p99_ms"] is not None):
+            rounds = point["p99_rounds_ms"]
+            axes.plot([point["offered"]] * len(rounds), rounds, "_", color=line.get_color(), alpha=0.5)
     axes.set(yscale="log", xlabel="offered requests/s", ylabel="ms from when the request was due")
     axes.legend(fontsize="small")
 
@@ -74,6 +77,6 @@ def phases(axes: Axes, result: dict) -> None:
 
 PICTURES = (
     ("Throughput against connections, one text a request.", "servers", throughput),
-    ("Latency against offered load, open loop.", "curves", latency),
+    ("Latency against offered load, open loop; the dashes are the p99 of single rounds.", "curves", latency),
     ("Time of one request by phase, saturated, one worker.", "phases", phases),
 )

@@ -17,8 +17,20 @@ SERVERS = [
     "failed",
     "differ",
 ]
-CURVE = ["server", "load", "offered, req/s", "p50, ms", "p90, ms", "p99, ms", "client late p99, ms"]
-RATES = ["what", "over HTTP /s", "in process /s", "ratio", "CPU µs over HTTP", "CPU µs in process"]
+CURVE = [
+    "server",
+    "load",
+    "offered, req/s",
+    "p50, ms",
+    "p90, ms",
+    "p99, ms",
+    "p99 of the rounds, ms",
+    "client late p99, ms",
+    "failed",
+    "unanswered",
+]
+MIXTURE = ["short texts (≤ 20 tokens) beside 5 % of 400 tokens", "figure", "of the rounds"]
+RATES = ["what", "over HTTP /s", "in process /s", "ratio", "CPU µs over HTTP", "CPU µs in process", "failed"]
 
 
 def text(result: dict) -> str:
@@ -71,32 +83,48 @@ def _imbalance(splits: list[list[int]]) -> str:
 
 
 def _curves(result: dict) -> str:
-    keys = ("offered", "p50_ms", "p90_ms", "p99_ms", "late_p99_ms")
     rows = [
-        [name, f"{point['share']:.0%}", *(point[key] for key in keys)]
+        [name, f"{point['share']:.0%}", *(point[key] for key in ("offered", "p50_ms", "p90_ms")), *_p99(point)]
+        + [point[key] for key in ("late_p99_ms", "failed", "unanswered")]
         for name, points in result["curves"].items()
         for point in points
     ]
     return table(CURVE, rows)
 
 
+def _p99(found: dict) -> list[object]:
+    """Of all answers, and the range of the rounds' own; none where they are too few."""
+    return [found["p99_ms"], None if found["p99_ms"] is None else _extent(found["p99_rounds_ms"])]
+
+
+def _extent(values: list[float | None]) -> str:
+    found = [value for value in values if value is not None]
+    return f"{figure(min(found))}–{figure(max(found))}" if found else "–"
+
+
 def _mixture(result: dict) -> str:
     mix = result["mixture"]
-    shorts = mix["short_p99_ms"]
+
+    def short(name: str) -> list[object]:
+        return _p99({key: mix[f"short_{key}"][name] for key in ("p99_ms", "p99_rounds_ms")})
+
     rows = [
-        ["offered, req/s (70 % of what the mixture saturates at)", mix["offered"]],
-        ["short texts, p99 beside long ones, ms", shorts["with_long"]],
-        ["short texts, p99 without them, same arrivals, ms", shorts["without"]],
-        ["short texts, p99 without them, 70 % load again, ms", shorts["equal_load"]],
-        ["long texts, p99, ms", mix["long_p99_ms"]],
-        ["long texts, alone on an idle server, ms", mix["long_alone_ms"]],
+        ["offered, req/s (70 % of what the mixture saturates at)", mix["offered"], None],
+        ["short texts, p99 beside long ones, ms", *short("with_long")],
+        ["short texts, p99 without them, same arrivals, ms", *short("without")],
+        ["short texts, p99 without them, 70 % load again, ms", *short("equal_load")],
+        ["long texts, p99, ms", *_p99({key: mix[f"long_{key}"] for key in ("p99_ms", "p99_rounds_ms")})],
+        ["long texts, alone on an idle server, ms", mix["long_alone_ms"], None],
+        ["client late p99 where it was latest, ms", mix["late_p99_ms"], None],
+        ["failed", mix["failed"], None],
+        ["unanswered", mix["unanswered"], None],
     ]
-    return table(["short texts (≤ 20 tokens) beside 5 % of 400 tokens", "figure"], rows)
+    return table(MIXTURE, rows)
 
 
 def _rates(result: dict) -> str:
     names = {"lists": "lists of 64 texts, of the engine", "hourly": "hourly series, of the bare network"}
-    keys = ("per_second", "in_process_per_second", "ratio", "cpu_microseconds", "in_process_microseconds")
+    keys = ("per_second", "in_process_per_second", "ratio", "cpu_microseconds", "in_process_microseconds", "failures")
     return table(RATES, [[what, *(result[name][key] for key in keys)] for name, what in names.items()])
 
 

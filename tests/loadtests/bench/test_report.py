@@ -19,7 +19,9 @@ def server(rate: float, p99: float, cpu: float, acceptors: int = 1) -> dict:
 def result() -> dict:
     rates = {"per_second": 1000.0, "of_floor": 1.0, "cpu_microseconds": 1000.0}
     point = {"share": 0.5, "offered": 100.0, "p50_ms": 1.0, "p90_ms": 1.5, "p99_ms": 1.9, "late_p99_ms": 0.1}
-    beside = {"per_second": 95.0, "in_process_per_second": 100.0, "ratio": 0.95}
+    point |= {"p99_rounds_ms": [1.8, 7.5, 1.2], "failed": 0, "unanswered": 12}
+    few = point | {"share": 0.1, "p99_ms": None, "late_p99_ms": None}
+    beside = {"per_second": 95.0, "in_process_per_second": 100.0, "ratio": 0.95, "failures": 0}
     beside |= {"cpu_microseconds": 10.0, "in_process_microseconds": 9.0}
     ours = {goals.OURS_1: server(2500, 5, 100), goals.OURS_2: server(4000, 7, 105, 2)}
     return {
@@ -28,10 +30,12 @@ def result() -> dict:
             **{"packages": {"onnxruntime": "1"}, "date": "2026-01-02T03:04:05+00:00"},
         },
         **{"floor": rates, "engine": rates | {"of_floor": 2.9}, "servers": ours},
-        "curves": {goals.OURS_2: [point]},
+        "curves": {goals.OURS_2: [few, point]},
         "mixture": {
             **{"offered": 10.0, "short_p99_ms": {"with_long": 2.0, "without": 1.0, "equal_load": 1.5}},
-            **{"short_ratio": 2.0, "long_p99_ms": 9.0, "long_alone_ms": 2.0, "long_ratio": 4.5},
+            "short_p99_rounds_ms": {"with_long": [1.9, 2.1], "without": [0.9, 1.1], "equal_load": [1.4, 1.6]},
+            **{"short_ratio": 2.0, "long_p99_ms": None, "long_p99_rounds_ms": [8.0, 9.5], "long_alone_ms": 2.0},
+            **{"long_ratio": None, "late_p99_ms": 0.2, "failed": 0, "unanswered": 3},
         },
         "lists": beside,
         "hourly": beside,
@@ -47,6 +51,21 @@ def test_goals_say_what_holds(result):
     assert found["CPU time a request, 2 workers of 1"].measured == 1.05
     assert not found["short texts beside 5 % long ones, p99 of without"].holds
     assert "the same, 2 workers, of the best mosec" not in found
+    assert "long texts there, p99 of the time alone" not in found
+
+
+def row(text: str, start: str) -> list[str]:
+    """The cells of the one row that starts so."""
+    (found,) = [line for line in text.splitlines() if line.startswith(f"| {start}")]
+    return [cell.strip() for cell in found.strip("|").split("|")]
+
+
+def test_a_p99_stands_beside_the_range_of_the_rounds_or_is_left_out_of_too_few_answers(result):
+    text = report.text(result)
+    assert row(text, "ours, 2 workers | 50%")[3:] == ["1", "1.5", "1.9", "1.2–7.5", "0.1", "0", "12"]
+    assert row(text, "ours, 2 workers | 10%")[3:] == ["1", "1.5", "–", "–", "–", "0", "12"]
+    assert row(text, "short texts, p99 beside")[1:] == ["2", "1.9–2.1"]
+    assert row(text, "long texts, p99")[1:] == ["–", "–"]
 
 
 def test_peers_join_the_report_and_the_goals(result):
