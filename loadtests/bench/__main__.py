@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from loadtests import machine
-from loadtests.bench import against_network, latency, phases, report, wrk
+from loadtests.bench import against_network, failures, latency, phases, report, wrk
 from loadtests.bench.saturation import cell, saturate, summary
 from loadtests.bench.servers import Server, ServerFailed, ceiling, ours, running, threaded, tutorial
 from loadtests.continuous import answer_all, own_lane
@@ -112,6 +112,14 @@ def save(result: dict, folder: Path) -> None:
     print(report.text(result), f"\n{folder / 'bench.html'}")
 
 
+def exit_code(result: dict) -> int:
+    """1 if something failed on our side, which is said."""
+    found = list(failures.of(result))
+    for problem in found:
+        print(problem, file=sys.stderr)
+    return 1 if found else 0
+
+
 def stop_on_signals() -> None:
     """SIGTERM ends the program as Ctrl-C does: the servers, which are sessions of their own, are stopped first."""
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -143,8 +151,7 @@ def main(given: list[str]) -> int:
         print(problem, file=sys.stderr)
         return 1
     save(result, options.folder)
-    failed = sum(found["failures"] + found["differing"] for name, found in result["servers"].items() if "ours" in name)
-    return 1 if failed else 0
+    return exit_code(result)
 
 
 if __name__ == "__main__":

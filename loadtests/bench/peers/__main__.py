@@ -5,7 +5,7 @@ import sys
 
 from loadtests import machine
 from loadtests.bench import goals, latency, wrk
-from loadtests.bench.__main__ import arguments, compare, save, stop_on_signals
+from loadtests.bench.__main__ import arguments, compare, exit_code, save, stop_on_signals
 from loadtests.bench.peers.environments import FOLDER, Environment, InstallFailed
 from loadtests.bench.servers import ROOT, Server, ServerFailed, ours
 from loadtests.workload import Texts
@@ -54,7 +54,7 @@ def main(given: list[str]) -> int:
     before = options.folder / "bench.json"
     result = json.loads(before.read_text()) if before.exists() else {"machine": here, **peers}
     save(result | {"peers": peers | {"machine": here}}, options.folder)
-    return 0
+    return exit_code(peers)
 
 
 if __name__ == "__main__":

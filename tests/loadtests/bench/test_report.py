@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from loadtests.bench import goals, report
+from loadtests.bench import __main__ as bench
+from loadtests.bench import failures, goals, report
 from loadtests.bench.page import page
 
 
@@ -66,6 +67,25 @@ def test_a_p99_stands_beside_the_range_of_the_rounds_or_is_left_out_of_too_few_a
     assert row(text, "ours, 2 workers | 10%")[3:] == ["1", "1.5", "–", "–", "–", "0", "12"]
     assert row(text, "short texts, p99 beside")[1:] == ["2", "1.9–2.1"]
     assert row(text, "long texts, p99")[1:] == ["–", "–"]
+
+
+def test_failures_of_ours_are_said_and_end_with_1(result, capsys):
+    result["servers"]["tutorial"] = server(1, 1, 1) | {"failures": 5}
+    result["curves"]["tutorial"] = [result["curves"][goals.OURS_2][0] | {"failed": 5}]
+    assert bench.exit_code(result) == 0
+    result["servers"][goals.OURS_1] |= {"failures": 1, "differing": 2}
+    result["curves"][goals.OURS_2][1]["failed"] = result["mixture"]["failed"] = 1300
+    assert bench.exit_code(result) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "1 request to 'ours, 1 worker' failed in the closed loop",
+        "2 of 50 answers of 'ours, 1 worker' under load differ from alone",
+        "1,300 requests to 'ours, 2 workers' failed in the open loop at 50% load",
+        "1,300 requests failed in the part 'mixture'",
+    ]
+    text = report.text(result)
+    assert row(text, "ours, 2 workers | 50%")[-2:] == ["1,300", "12"]
+    assert row(text, "failed")[1] == "1,300"
+    assert not list(failures.of({"servers": {}}))
 
 
 def test_peers_join_the_report_and_the_goals(result):
