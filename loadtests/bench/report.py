@@ -11,7 +11,7 @@ SERVERS = [
     "best, req/s",
     "of floor",
     "CPU µs/req",
-    "p50 / p99 at 32, ms",
+    "p50 / p99 (rounds) at 32, ms",
     "PSS, MiB",
     "ready, s",
     "failed",
@@ -56,7 +56,8 @@ def _servers(result: dict) -> str:
         rows.append([name, *figures, *[None] * (len(SERVERS) - 4)])
     for name, found in result["servers"].items():
         at_32 = goals.at(result, name, 32)
-        latency = f"{figure(at_32['p50_ms'])} / {figure(at_32['p99_ms'])}"
+        rounds = _extent([each["p99_ms"] for each in at_32["rounds"]])
+        latency = f"{figure(at_32['p50_ms'])} / {figure(at_32['p99_ms'])} ({rounds})"
         costs = [found["pss_bytes"] / goals.MEGABYTE, found["ready_seconds"], found["failures"]]
         compared = f"{found['differing']} of {found['compared']:,}"
         rows.append(

@@ -9,6 +9,7 @@ from loadtests.bench.page import page
 
 def server(rate: float, p99: float, cpu: float, acceptors: int = 1) -> dict:
     at = {"per_second": rate, "p50_ms": p99 / 2, "p99_ms": p99, "cpu_microseconds": cpu, "splits": [[20, 12]]}
+    at["rounds"] = [{"p99_ms": p99 * factor} for factor in (0.5, 1, 3)]
     return {
         **{"acceptors": acceptors, "best_per_second": rate, "of_floor": rate / 1000, "cpu_microseconds": cpu},
         **{"pss_bytes": 100 * 2**20, "ready_seconds": 0.7, "failures": 0, "compared": 50, "differing": 0},
@@ -100,6 +101,10 @@ def test_the_report_is_the_same_after_json(result):
     assert report.text(json.loads(json.dumps(result))) == report.text(result)
     assert "| network" in report.text(result)
     assert "20 (20–20)" in report.text(result)
+
+
+def test_the_closed_loops_p99_stands_beside_the_range_of_its_rounds(result):
+    assert "3.5 / 7 (3.5–21)" in report.text(result)
 
 
 def test_the_page_has_its_pictures_inside(result):
