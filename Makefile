@@ -22,7 +22,7 @@ DEV := .venv/bin/python
 
 .PHONY: serve dev check test loadtest bench bench-peers gpu-wheels gpu-check image clean
 
-serve: .venv-serve/.installed
+serve: .venv-serve/.installed-$(RUNTIME)
 	$(SERVE) -m server $(if $(MODELS),--models "$(MODELS)") $(if $(PORT),--port $(PORT)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(DEVICE),--device $(DEVICE))
 
 dev: .venv/.installed
@@ -61,8 +61,9 @@ image:
 clean:
 	rm -rf .venv .venv-serve .venv-peers .venv-gpu
 
-.venv-serve/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv-serve
+# The CPU's and the GPU's ONNX Runtime exclude each other: another RUNTIME= makes the environment anew.
+.venv-serve/.installed-$(RUNTIME): pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear .venv-serve
 	$(SERVE) -m pip install --quiet -c constraints.txt '.[$(RUNTIME)]'
 	touch $@
 

@@ -11,6 +11,7 @@ def main(arguments: list[str]) -> int:
     # Until whoever serves has its handlers, a signal waits: process 1 of a container would ignore it, and serve on. The
     # imports come below because they take most of that time.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    _open_standard_streams()
     from pydantic import ValidationError
 
     from server import logs, settings
@@ -41,6 +42,15 @@ def main(arguments: list[str]) -> int:
         from server import run
 
         return run.run(chosen)
+
+
+def _open_standard_streams() -> None:
+    """Where one was closed, a socket would get its number, and the event loop would abort at the end."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,15 @@ MOST_UNREAD_BYTES, MOST_UNREAD_SECONDS = 64 * 2**20, 5.0
 """Of a body that was sent to a wrong address, or by a wrong method."""
 
 
+NO = {"description": "No."}
+
+
+class Exposition(Response):
+    """The text format of Prometheus."""
+
+    media_type = CONTENT_TYPE_LATEST
+
+
 class Application:
     """What uvicorn calls. `service` is its state, for tests and for the process that runs it."""
 
@@ -71,7 +80,7 @@ class Application:
         await receive()
         try:
             await self.service.start()
-        except (BundleError, DeviceUnavailable) as error:
+        except (BundleError, DeviceUnavailable, metrics.NoRoom) as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         except Exception as error:
@@ -119,21 +128,25 @@ def make_rest(service: Service) -> FastAPI:
     async def models() -> dict[str, list[dict[str, Any]]]:
         return {"models": [describe(model) for model in service.registry]}
 
-    @app.get("/health/live", tags=["health"], summary="Is the process alive?")
-    async def live() -> dict[str, str]:
-        return {"status": "live"}
+    @app.get("/health/live", tags=["health"], summary="Is the process alive?", responses={503: NO})
+    async def live() -> Response:
+        return _health("broken" if service.broken else "live", not service.broken)
 
-    @app.get("/health/ready", tags=["health"], summary="Should it get requests?")
+    @app.get("/health/ready", tags=["health"], summary="Should it get requests?", responses={503: NO})
     async def ready() -> Response:
         status = "ready" if service.ready else "draining" if service.draining else "not ready"
-        return JSONResponse({"status": status}, 200 if service.ready else 503)
+        return _health(status, service.ready)
 
-    @app.get("/metrics", tags=["metrics"], summary="Prometheus metrics of all workers", response_class=Response)
+    @app.get("/metrics", tags=["metrics"], summary="Prometheus metrics of all workers", response_class=Exposition)
     async def scrape() -> Response:
         service.observer.write()
-        return Response(await asyncio.to_thread(metrics.scrape), media_type=CONTENT_TYPE_LATEST)
+        return Exposition(await asyncio.to_thread(metrics.scrape))
 
     return app
+
+
+def _health(status: str, fine: bool) -> Response:
+    return JSONResponse({"status": status}, 200 if fine else 503)
 
 
 def describe(model: Model) -> dict[str, Any]:

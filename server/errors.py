@@ -13,7 +13,8 @@ ServiceError
 │   ├── NotReady            no model is loaded yet
 │   └── Draining            the server is about to stop
 ├── DeadlineExceeded        the answer was not ready in time
-└── InferenceFailed         the runtime refused a batch
+├── InferenceFailed         the runtime refused a batch, or the network answered with what is no number
+└── InternalError           a defect
 """
 
 from http import HTTPStatus

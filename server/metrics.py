@@ -4,7 +4,9 @@
 """
 
 import asyncio
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -58,7 +60,7 @@ class LaneMetrics:
     def write(self) -> None:
         """Adds what happened since the last call of this."""
         tally = self._lane.take_tally()
-        self.ok.inc(len(tally.queue_seconds))
+        self.ok.inc(tally.answered)
         self.queue.observe_all(tally.queue_seconds)
         self.compute.observe_all(tally.compute_seconds)
         self.rows.observe_all(tally.batch_rows)
@@ -71,26 +73,56 @@ class LaneMetrics:
 
 
 class Observer:
-    """What the engine tells of its batches, written a little later: ten metrics take as long as half a chunk."""
+    """What the lanes do, written a little later: ten metrics take as long as half a chunk.
+
+    Called with a lane whenever something happens in it; as long as it is busy, it is looked at again and again.
+    """
 
     def __init__(self) -> None:
-        self._lanes: dict[str, LaneMetrics] = {}
-        self._fresh: set[str] = set()
+        self._lanes: dict[Lane, LaneMetrics] = {}
+        self._fresh: set[Lane] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, lane: Lane) -> None:
+        """Its metrics exist from now on, and are zero."""
+        self._lanes[lane] = LaneMetrics(lane)
 
     def __call__(self, lane: Lane) -> None:
-        if lane.name in self._fresh:
+        if lane in self._fresh:
             return
-        if lane.name not in self._lanes:
-            self._lanes[lane.name] = LaneMetrics(lane)
-        if not self._fresh:
-            asyncio.get_running_loop().call_later(WRITE_AFTER_SECONDS, self.write)
-        self._fresh.add(lane.name)
+        self._fresh.add(lane)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(WRITE_AFTER_SECONDS, self._write_later)
+
+    def _write_later(self) -> None:
+        self._timer = None
+        self.write()
 
     def write(self) -> None:
         """Brings the metrics of this worker up to date."""
-        for name in self._fresh:
-            self._lanes[name].write()
-        self._fresh.clear()
+        fresh, self._fresh = self._fresh, set()
+        for lane in fresh:
+            self._lanes[lane].write()
+            if not lane.idle:
+                self(lane)
+
+
+class NoRoom(Exception):
+    """The disk has none for the metrics, said in one sentence."""
+
+
+def reserve() -> None:
+    """Takes the disk space of this process's files. Raises NoRoom.
+
+    They are mapped into memory, where a write for which a full disk has no room would kill the process.
+    """
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR", os.devnull)
+    try:
+        for path in Path(folder).glob(f"*_{os.getpid()}.db"):
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        raise NoRoom(f"no room for the metrics in {folder}: {error.strerror}; free some, or set TMPDIR") from error
 
 
 def scrape() -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from server.engine.engine import stopping
 from server.engine.sequence import Call, Result
 from server.errors import (
     RETRY_AFTER_SECONDS,
@@ -35,17 +36,16 @@ from server.request import (
     too_slow,
 )
 from server.service import Service
+from server.settings import LONGEST_TIMEOUT_MS
 from server.tasks import Item, Parameters, PredictRequest, kind_of
 from server.tasks.lists import in_turns
-from server.watch import Watch, Watches
+from server.watch import Watch, Watches, too_late
 
 logger = logging.getLogger("server.predict")
 
 Headers = list[tuple[bytes, bytes]]
 Reply = tuple[int, bytes, tuple[bytes, bytes]]
 """Status, body, and one header of its own."""
-
-LONGEST_TIMEOUT_MS = 24 * 3600 * 1000.0
 
 
 class PredictEndpoint:
@@ -54,6 +54,7 @@ class PredictEndpoint:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._request_id = service.request_ids.choose
+        self._timeout_ms = service.settings.timeout_ms
         self._watches = Watches()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,10 +76,10 @@ class PredictEndpoint:
         request_id = self._request_id(headers)
         try:
             status, content, extra = await self._answer(headers, receive, body)
-        except ClientLeft:
-            REQUESTS.labels("", "client_left").inc()
+        except ClientLeft as left:
+            REQUESTS.labels(left.model, "client_left").inc()
             return None
-        except Exception as problem:
+        except (Exception, asyncio.CancelledError) as problem:
             status, content, extra = self._refuse(problem, request_id)
         if self._service.settings.access_log:
             milliseconds = round((time.perf_counter() - started) * 1000, 3)
@@ -110,8 +111,9 @@ class PredictEndpoint:
         except TimeoutError:
             raise too_slow() from None
 
-    def _refuse(self, problem: Exception, request_id: bytes) -> Reply:
+    def _refuse(self, problem: BaseException, request_id: bytes) -> Reply:
         error = self._named(problem, request_id)
+        error.model = getattr(problem, "model", "")
         status, code = status_of(error)
         REQUESTS.labels(error.model, code).inc()
         details = {"request_id": request_id.decode(), "status": int(status), "code": code, "field": error.field}
@@ -120,32 +122,39 @@ class PredictEndpoint:
         return int(status), orjson.dumps(body_of(error)), extra
 
     @staticmethod
-    def _named(problem: Exception, request_id: bytes) -> ServiceError:
+    def _named(problem: BaseException, request_id: bytes) -> ServiceError:
         """What is no error of ours is a defect: the log gets its traceback, the caller the id to ask about."""
         if isinstance(problem, ServiceError):
             return problem
+        if isinstance(problem, asyncio.CancelledError):  # by uvicorn: shutdown_seconds are over
+            return stopping()
         logger.error("a defect", exc_info=problem, extra={"request_id": request_id.decode()})
         return InternalError.logged(request_id.decode())
 
     async def _predict(self, body: bytes, receive: Receive) -> tuple[bytes, bytes]:
         """(JSON of the answer, value of Server-Timing)."""
+        arrived = time.monotonic()
         request = parse(body)
         items = request.inputs if isinstance(request.inputs, list) else [request.inputs]
         model = self._find_model(request, items)
         try:
             parameters = model.task.check(request.parameters)
             single = items is not request.inputs
-            encoded = await self._encode(model, items, parameters, single)
-            call = self._service.engine_of(model).submit(model.lane, encoded)
-            results = await self._wait(model, call, parameters, receive)
+            engine, timeout_ms = self._service.engine_of(model), parameters.timeout_ms or self._timeout_ms
+            engine.check_room(model.lane, len(items))
+            encoded = await self._encode(model, items, parameters, single, arrived, timeout_ms)
+            call = engine.submit(model.lane, encoded, arrived=arrived)
+            results = await self._wait(model, call, timeout_ms, receive)
             outputs = await self._decode(model, results, parameters, encoded, single)
-        except ServiceError as error:
-            error.model = model.lane.name
+            answer = {"model": model.name, "version": model.version, "outputs": outputs}
+            content = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+        except (Exception, asyncio.CancelledError) as problem:
+            problem.model = model.lane.name  # type: ignore[union-attr]
             raise
-        answer = {"model": model.name, "version": model.version, "outputs": outputs}
+        model.lane.tally.answered += 1
+        self._service.observer(model.lane)
         queue, compute = call.started - call.arrived, call.finished - call.started
-        timing = b"queue;dur=%.3f, compute;dur=%.3f" % (queue * 1000, compute * 1000)
-        return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY), timing
+        return content, b"queue;dur=%.3f, compute;dur=%.3f" % (queue * 1000, compute * 1000)
 
     def _find_model(self, request: PredictRequest, items: list[Item]) -> Model:
         most = self._service.settings.max_items
@@ -163,12 +172,16 @@ class PredictEndpoint:
         return self._service.registry.find(request.model, request.version, items[0])
 
     @staticmethod
-    async def _encode(model: Model, items: list[Item], parameters: Parameters, single: bool) -> list[np.ndarray]:
+    async def _encode(
+        model: Model, items: list[Item], parameters: Parameters, single: bool, arrived: float, timeout_ms: float
+    ) -> list[np.ndarray]:
         if single:
             return [model.task.encode(items[0], parameters, "inputs")]
-        return await in_turns(
-            model.task.encode(item, parameters, f"inputs[{index}]") for index, item in enumerate(items)
-        )
+        work = (model.task.encode(item, parameters, f"inputs[{index}]") for index, item in enumerate(items))
+        try:
+            return await in_turns(work, arrived + timeout_ms / 1000)
+        except TimeoutError:
+            raise too_late(timeout_ms) from None
 
     @staticmethod
     async def _decode(
@@ -182,16 +195,23 @@ class PredictEndpoint:
             for index, (result, inputs) in enumerate(zip(results, encoded, strict=True))
         )
 
-    async def _wait(self, model: Model, call: Call, parameters: Parameters, receive: Receive) -> list[Result]:
-        timeout_ms = parameters.timeout_ms or self._service.settings.timeout_ms
+    async def _wait(self, model: Model, call: Call, timeout_ms: float, receive: Receive) -> list[Result]:
         watch = self._watches.start(Watch(call, timeout_ms, receive))
         try:
             return await call.future
         except asyncio.CancelledError:
             model.lane.abandon(call)
+            if _is_cancelled():
+                raise
             raise ClientLeft from None
         except DeadlineExceeded:
             model.lane.abandon(call)
             raise
         finally:
             self._watches.stop(watch)
+
+
+def _is_cancelled() -> bool:
+    """Whether it is this task that somebody cancelled, not what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

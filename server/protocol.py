@@ -6,6 +6,7 @@ requests, pipelining, keep-alive and shutdown included, stays uvicorn's.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from server.app import Application
 from server.errors import NotHttp, body_of
 from server.service import logger
+
+UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
+"""The header that offers to speak another protocol, as Java's client does in every first request. It is hidden from the
+parser, which would take the body for that protocol's first bytes. Nothing that is JSON has such a line."""
 
 
 class ShortWayProtocol(HttpToolsProtocol):
@@ -43,9 +48,14 @@ class ShortWayProtocol(HttpToolsProtocol):
         to_come = 0 if self.cycle is None else self.cycle.expected_content_length
         return self.transport.get_write_buffer_size() + to_come
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(UPGRADE.sub(b"x-offer", data) if b"pgrade:" in data else data)
+
     def send_400_response(self, msg: str) -> None:
         """To bytes that are no HTTP; uvicorn's own answer is a plain text."""
-        message = "what came is not an HTTP request; the server speaks plain HTTP, without TLS"
+        message = (
+            "what came is not an HTTP request, or one whose length is not as it says; send plain HTTP, without TLS"
+        )
         body = orjson.dumps(body_of(NotHttp(message, None, None, "HTTP/1.1")))
         headers = [
             (b"content-type", b"application/json"),
@@ -76,7 +86,7 @@ class ShortWayProtocol(HttpToolsProtocol):
             return
         if cycle.flow.write_paused and not cycle.disconnected:
             await cycle.flow.drain()
-        if reply is None or cycle.disconnected:
+        if reply is None or cycle.disconnected or self.transport.is_closing():
             return
         status, headers, body = reply
         gives_up = cycle.more_body and status in (408, 413)

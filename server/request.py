@@ -36,7 +36,9 @@ class RequestIds:
 
 
 class ClientLeft(Exception):
-    """Nobody is left to answer."""
+    """Nobody is left to answer. `model` is the lane that the request went to, as in a ServiceError."""
+
+    model = ""
 
 
 decode = msgspec.json.Decoder(PredictRequest).decode

@@ -17,7 +17,7 @@ from server.app import Application, create_app
 from server.protocol import ShortWayProtocol
 from server.service import logger
 from server.settings import Settings
-from server.supervisor import STARTUP_FAILED, Inbox, Supervisor
+from server.supervisor import SIGNALS, STARTUP_FAILED, Inbox, Supervisor
 
 CLIENT_SECONDS = 10.0
 """A connection may wait so long, and at most twice as long, for the head of a request that is under way, or for its
@@ -28,7 +28,8 @@ class DrainingServer(uvicorn.Server):
     """Uvicorn that stops in two steps: readiness turns false at once, connections are refused a little later.
 
     Unlike uvicorn it does not raise the signal again when it is done, so that a clean stop exits with 0. With an
-    inbox, connections come from there, and its end begins the second step. `on_started` gets the number of models.
+    inbox, connections come from there, its notes begin the first step and its end the second, and signals are ignored.
+    `on_started` gets the number of models.
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class DrainingServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        handled = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self.handle_exit) for number in handled}
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
+        if self._inbox is not None:
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         yield
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -58,8 +61,7 @@ class DrainingServer(uvicorn.Server):
         if self._service.draining:
             self.should_exit = True
         self._service.draining = True
-        if self._inbox is None:
-            self._stop_at = time.monotonic() + self._service.settings.drain_seconds
+        self._stop_at = time.monotonic() + self._service.settings.drain_seconds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -73,6 +75,8 @@ class DrainingServer(uvicorn.Server):
         now = time.monotonic()
         if now >= self._stop_at:
             self.should_exit = True
+        if self._inbox is not None and self._inbox.notes.draining:
+            self._service.draining = True
         if now >= self._look_at:
             self._look_at = now + CLIENT_SECONDS
             self._close_forgotten()
@@ -113,12 +117,12 @@ class DrainingServer(uvicorn.Server):
             config=self.config,
             server_state=self.server_state,
             app_state=self.lifespan.state,
-            on_closed=inbox.counters.count_closed,
+            on_closed=inbox.notes.count_closed,
         )
         try:
             await asyncio.get_running_loop().connect_accepted_socket(make, connection)
         except OSError:
-            inbox.counters.count_closed()
+            inbox.notes.count_closed()
 
 
 def serve(settings: Settings, listener: socket.socket | None, inbox: Inbox | None = None) -> int:
@@ -141,7 +145,7 @@ def serve_application(application: Application, listener: socket.socket | None, 
         timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
         backlog=2048,
     )
-    started = announcement(listener) if inbox is None else inbox.counters.start_serving
+    started = announcement(listener) if inbox is None else inbox.notes.start_serving
     server = DrainingServer(config, application, inbox, started)
     server.run([listener] if listener is not None else [])
     return 0 if server.started else STARTUP_FAILED
@@ -186,4 +190,5 @@ def run(settings: Settings) -> int:
     if workers == 1:
         return serve(settings, listener)
     work = partial(serve, settings, None)
-    return Supervisor(work, listener, workers, settings.drain_seconds, announcement(listener)).run()
+    seconds = settings.drain_seconds, settings.shutdown_seconds
+    return Supervisor(work, listener, workers, *seconds, announcement(listener)).run()

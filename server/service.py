@@ -27,13 +27,15 @@ class Service:
     draining: bool = False
 
     async def start(self) -> None:
-        """Loads all models, off the event loop. Raises BundleError or DeviceUnavailable."""
+        """Loads all models, off the event loop. Raises BundleError, DeviceUnavailable or NoRoom."""
         device = choose_device(self.settings.device)
         self.registry = await asyncio.to_thread(load_all, self.settings, device)
         self.engines = {inline: Engine(self.settings.queue_limit, inline, self.observer) for inline in (True, False)}
         for model in self.registry:
             self.engine_of(model).add(model.lane)
+            self.observer.add(model.lane)
             metrics.WORKERS.labels(model.lane.name, model.precision, model.device).set(1)
+        metrics.reserve()
         for engine in self.engines.values():
             engine.start()
 
@@ -45,6 +47,10 @@ class Service:
 
     def engine_of(self, model: Model) -> Engine:
         return self.engines[model.inline]
+
+    @property
+    def broken(self) -> bool:
+        return any(engine.broken for engine in self.engines.values())
 
     @property
     def ready(self) -> bool:

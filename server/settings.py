@@ -26,6 +26,8 @@ from pydantic_settings import (
 from models.manifest import Precision
 
 DEFAULT_FILE = "server.toml"
+LONGEST_TIMEOUT_MS = 24 * 3600 * 1000.0
+LONGEST_STOP_SECONDS = 24 * 3600.0
 MODELS = Path(__file__).parent.parent / "models"
 
 
@@ -40,6 +42,7 @@ class Settings(BaseSettings):
         env_prefix="LSTM_",
         extra="forbid",
         frozen=True,
+        allow_inf_nan=False,
         protected_namespaces=(),
         cli_prog_name="python -m server",
         cli_kebab_case=True,
@@ -47,7 +50,9 @@ class Settings(BaseSettings):
         cli_hide_none_type=True,
     )
 
-    host: str = Field("127.0.0.1", description="Address to listen on. 0.0.0.0 opens the server to the network.")
+    host: str = Field(
+        "127.0.0.1", min_length=1, description="Address to listen on. 0.0.0.0 opens the server to the network."
+    )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one and logs it.")
     workers: int = Field(
         1, ge=0, le=64, description="Processes, each with all models. 0: one for each core that the container may use."
@@ -79,6 +84,7 @@ class Settings(BaseSettings):
     chunk_ms: float = Field(
         1.0,
         gt=0,
+        le=10_000,
         description="Longest predicted time of a chunk, in ms. With less, requests wait less, at less throughput.",
     )
     stretch: float = Field(
@@ -92,12 +98,20 @@ class Settings(BaseSettings):
     max_items: int = Field(256, ge=1, description="Most inputs in the list of one request.")
     max_body_bytes: int = Field(4 * 2**20, ge=1024, description="Largest body of a request, in bytes.")
     timeout_ms: float = Field(
-        10_000, gt=0, description="How long a request may take if it does not say so itself, in milliseconds."
+        10_000,
+        gt=0,
+        le=LONGEST_TIMEOUT_MS,
+        description="How long a request may take if it does not say so itself, in milliseconds.",
     )
     drain_seconds: float = Field(
-        1.0, ge=0, description="After SIGTERM, how long requests are still taken while readiness already answers 503."
+        1.0,
+        ge=0,
+        le=LONGEST_STOP_SECONDS,
+        description="After SIGTERM, how long requests are still taken while readiness already answers 503.",
     )
-    shutdown_seconds: float = Field(8.0, gt=0, description="How long accepted requests may take to finish after that.")
+    shutdown_seconds: float = Field(
+        8.0, gt=0, le=LONGEST_STOP_SECONDS, description="How long accepted requests may take to finish after that."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
     access_log: bool = Field(False, description="One line for each request. Costs a few per cent of throughput.")
 

@@ -5,7 +5,6 @@ one of two workers may hold 28. So the parent accepts, and hands each connection
 """
 
 import multiprocessing
-import os
 import selectors
 import signal
 import socket
@@ -21,15 +20,22 @@ from server.service import logger
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STARTUP_FAILED = 3
-RESTART_PAUSE_SECONDS = 1.0
+RESTART_PAUSE_SECONDS, LONGEST_RESTART_PAUSE_SECONDS = 1.0, 60.0
+ACCEPT_PAUSE_SECONDS = 1.0
 TICK_SECONDS = 0.2
+LAST_SECONDS = 3.0
+"""What a worker may take to end once its requests have."""
 
 
-class Counters:
-    """What a worker tells its parent, in shared memory: how many models it serves, and connections it has closed."""
+class Notes:
+    """What a worker and its parent tell each other, in shared memory.
+
+    The worker: how many models it serves, and how many connections it has closed. The parent: that the worker is to
+    answer as unready. A signal would not do for that: a terminal and systemd send theirs to parent and workers alike.
+    """
 
     def __init__(self) -> None:
-        self._values = multiprocessing.RawArray("q", 2)
+        self._values = multiprocessing.RawArray("q", 3)
 
     @property
     def serving(self) -> bool:
@@ -46,8 +52,15 @@ class Counters:
     def start_serving(self, models: int) -> None:
         self._values[0] = models
 
-    def count_closed(self) -> None:
-        self._values[1] += 1
+    def count_closed(self, connections: int = 1) -> None:
+        self._values[1] += connections
+
+    @property
+    def draining(self) -> bool:
+        return bool(self._values[2])
+
+    def start_draining(self) -> None:
+        self._values[2] = 1
 
 
 @dataclass(frozen=True)
@@ -55,7 +68,7 @@ class Inbox:
     """The worker's end: connections arrive on `channel`, whose end of file says that no more will come."""
 
     channel: socket.socket
-    counters: Counters
+    notes: Notes
 
     def take(self) -> list[socket.socket] | None:
         """The connections that have arrived; None once there will be no more. Never blocks."""
@@ -63,6 +76,12 @@ class Inbox:
             data, descriptors, _, _ = socket.recv_fds(self.channel, 64, 64)
         except BlockingIOError:
             return []
+        if lost := len(data) - len(descriptors):
+            self.notes.count_closed(lost)
+            logger.error(
+                "connections are lost: too many files are open; raise the limit (ulimit -n)",
+                extra={"connections": lost},
+            )
         return [socket.socket(fileno=descriptor) for descriptor in descriptors] if data else None
 
 
@@ -72,12 +91,12 @@ class Worker:
 
     process: BaseProcess
     channel: socket.socket
-    counters: Counters
+    notes: Notes
     handed: int = field(default=0)
 
     @property
     def connections(self) -> int:
-        return self.handed - self.counters.closed
+        return self.handed - self.notes.closed
 
     def hand(self, connection: socket.socket) -> bool:
         """False if the worker cannot take it."""
@@ -90,7 +109,7 @@ class Worker:
 
 
 class Supervisor:
-    """Keeps `count` workers alive, deals out connections, and passes signals on.
+    """Keeps `count` workers alive, deals out connections, and tells the workers to stop. Signals are for it alone.
 
     `announce` is called once, with the number of models, when the first worker serves.
     """
@@ -101,14 +120,18 @@ class Supervisor:
         listener: socket.socket,
         count: int,
         drain_seconds: float,
+        shutdown_seconds: float,
         announce: Callable[[int], None],
     ) -> None:
         self._announce: Callable[[int], None] | None = announce
-        self._work, self._listener, self._count, self._drain_seconds = work, listener, count, drain_seconds
+        self._work, self._listener, self._count = work, listener, count
+        self._drain_seconds, self._shutdown_seconds = drain_seconds, shutdown_seconds
         self._context = multiprocessing.get_context("fork")
         self._selector = selectors.DefaultSelector()
         self._workers: list[Worker] = []
         self._restart_at: list[float] = []
+        self._restart_pause = RESTART_PAUSE_SECONDS
+        self._accept_at = 0.0
         self._stop_at = float("inf")
         self._exit_code = 0
 
@@ -119,12 +142,8 @@ class Supervisor:
         for _ in range(self._count):
             self._start()
         while self._workers or (self._restart_at and not self._stopping):
-            models = max((worker.counters.models for worker in self._workers), default=0)
-            serving = models > 0 and self._listener.fileno() >= 0
-            self._listen_if(serving)
-            if serving and self._announce is not None:
-                self._announce(models)
-                self._announce = None
+            if self._listener.fileno() >= 0:
+                self._serve_if(max((worker.notes.models for worker in self._workers), default=0))
             for key, _ in self._selector.select(TICK_SECONDS):
                 if key.fileobj is self._listener:
                     self._deal()
@@ -135,36 +154,58 @@ class Supervisor:
                 self._start()
             if time.monotonic() >= self._stop_at:
                 self._close()
+            if time.monotonic() >= self._stop_at + self._shutdown_seconds + LAST_SECONDS:
+                self._kill()
         return self._exit_code
 
     def _start(self) -> None:
-        """One more worker. Signals wait: here until it is in the list, in the worker until it has its own handlers."""
+        """One more worker. Signals wait: here until it is in the list, in the worker until it ignores them."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        if not self._stopping:
-            self._fork()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        try:
+            if not self._stopping:
+                self._fork()
+        except OSError as error:
+            self._start_later(f"a worker cannot be started ({error.strerror}), it is tried again")
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def _fork(self) -> None:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         theirs.setblocking(False)
-        inbox = Inbox(theirs, Counters())
+        inbox = Inbox(theirs, Notes())
         process = self._context.Process(target=self._run_worker, args=(inbox, ours), name="worker")
         process.start()
         theirs.close()
         self._selector.register(process.sentinel, selectors.EVENT_READ)
-        self._workers.append(Worker(process, ours, inbox.counters))
+        self._workers.append(Worker(process, ours, inbox.notes))
 
     def _run_worker(self, inbox: Inbox, parents_end: socket.socket) -> None:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         for end in (self._listener, parents_end, *(worker.channel for worker in self._workers)):
             end.close()
         raise SystemExit(self._work(inbox))
 
-    def _listen_if(self, serving: bool) -> None:
-        """Connections wait in the backlog until a worker serves."""
-        registered = self._listener in {key.fileobj for key in self._selector.get_map().values()}
-        if serving and not registered:
+    def _start_later(self, why: str, **details: object) -> None:
+        logger.error(why, extra=details)
+        self._restart_at.append(time.monotonic() + self._restart_pause)
+
+    def _serve_if(self, models: int) -> None:
+        """Connections wait in the backlog while no worker serves a model."""
+        wanted = models > 0 and time.monotonic() >= self._accept_at
+        if wanted and not self._listens:
             self._selector.register(self._listener, selectors.EVENT_READ)
+        elif self._listens and not wanted:
+            self._selector.unregister(self._listener)
+        if models and self._announce is not None:
+            self._announce(models)
+            self._announce = None
+
+    @property
+    def _listens(self) -> bool:
+        return self._listener in {key.fileobj for key in self._selector.get_map().values()}
 
     def _deal(self) -> None:
         """Hands out all waiting connections, each to the worker with the fewest."""
@@ -173,17 +214,23 @@ class Supervisor:
                 connection, _ = self._listener.accept()
             except BlockingIOError:
                 return
+            except ConnectionAbortedError:
+                continue
             except OSError as error:
-                logger.error(f"a connection could not be accepted: {error.strerror}")
+                logger.error(
+                    f"no connection can be accepted for a moment: {error.strerror}; raise the limit (ulimit -n)"
+                )
+                self._accept_at = time.monotonic() + ACCEPT_PAUSE_SECONDS
                 return
             with connection:
-                serving = [worker for worker in self._workers if worker.counters.serving]
-                for worker in sorted(serving, key=lambda worker: worker.connections):
-                    if worker.hand(connection):
-                        break
+                serving = [worker for worker in self._workers if worker.notes.serving]
+                if not any(
+                    worker.hand(connection) for worker in sorted(serving, key=lambda worker: worker.connections)
+                ):
+                    logger.error("a connection is closed: no worker could take it", extra={"workers": len(serving)})
 
     def _replace(self, worker: Worker) -> None:
-        """A worker that could not start would fail again and ends the program; one that died gets a successor."""
+        """A worker that died gets a successor; where none can start and no other serves, the program ends."""
         self._workers.remove(worker)
         self._selector.unregister(worker.process.sentinel)
         worker.channel.close()
@@ -191,12 +238,15 @@ class Supervisor:
         mark_process_dead(pid)
         if self._stopping:
             self._exit_code = self._exit_code or (1 if code else 0)
-        elif code == STARTUP_FAILED:
+        elif code != STARTUP_FAILED:
+            self._restart_pause = RESTART_PAUSE_SECONDS
+            self._start_later("a worker died, another takes its place", pid=pid, exit=code)
+        elif any(other.notes.serving for other in self._workers):
+            self._restart_pause = min(2 * self._restart_pause, LONGEST_RESTART_PAUSE_SECONDS)
+            self._start_later("a worker could not start, the others serve on, and it is tried again", pid=pid)
+        else:
             self._exit_code = STARTUP_FAILED
             self._begin_to_stop(signal.SIGTERM, None)
-        else:
-            logger.error("a worker died, another takes its place", extra={"pid": pid, "exit": code})
-            self._restart_at.append(time.monotonic() + RESTART_PAUSE_SECONDS)
 
     @property
     def _stopping(self) -> bool:
@@ -207,13 +257,19 @@ class Supervisor:
         now = time.monotonic()
         self._stop_at = now if self._stopping else now + self._drain_seconds
         for worker in self._workers:
-            if worker.process.is_alive() and worker.process.pid is not None:
-                os.kill(worker.process.pid, number)
+            worker.notes.start_draining()
+
+    def _kill(self) -> None:
+        """Ends workers that hang: the program would never end."""
+        for worker in self._workers:
+            logger.error("a worker did not stop in time, and is killed", extra={"pid": worker.process.pid})
+            worker.process.kill()
+            worker.process.join()
 
     def _close(self) -> None:
         """No connection is accepted any more; those that wait already are handed out before the channels close."""
         if self._listener.fileno() >= 0:
-            if any(key.fileobj is self._listener for key in self._selector.get_map().values()):
+            if self._listens:
                 self._deal()
                 self._selector.unregister(self._listener)
             self._listener.close()

@@ -25,7 +25,7 @@ class Watch:
         self._call, self._timeout_ms, self._receive = call, timeout_ms, receive
         self._listener: asyncio.Task | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self.late_at = call.arrived + LOOK_FOR_LEAVERS_AFTER
+        self.late_at = time.monotonic() + LOOK_FOR_LEAVERS_AFTER
         self.expires_at = call.arrived + timeout_ms / 1000
 
     def late(self) -> None:

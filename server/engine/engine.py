@@ -20,7 +20,7 @@ TURNS_BETWEEN_STEPS = 3
 of them an answer waits for the next step, and a request that arrived during a step misses the next one."""
 
 Observer = Callable[[Lane], None]
-"""Told of each batch; what happened is in the lane's tally."""
+"""Told of each call and of each batch; what happened is in the lane's tally."""
 
 
 def queue_is_full(lane: str, given: int, limit: int) -> Overloaded:
@@ -62,13 +62,22 @@ class Engine:
     async def drain(self) -> None:
         """Refuses new calls, finishes the accepted ones and stops."""
         self._draining = True
-        while not all(lane.idle for lane in self._lanes):
+        while self.alive and not all(lane.idle for lane in self._lanes):
             await asyncio.sleep(0.01)
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         if self._executor is not None:
             self._executor.shutdown()
+
+    def check_room(self, lane: Lane, sequences: int) -> None:
+        """Raises what `submit` would: for callers who would do work for nothing before they submit."""
+        if self._draining:
+            raise stopping()
+        if len(lane.waiting) + sequences > self.queue_limit:
+            lane.forget_waiting()
+            if len(lane.waiting) + sequences > self.queue_limit:
+                raise queue_is_full(lane.name, sequences, self.queue_limit)
 
     def submit(
         self,
@@ -77,28 +86,33 @@ class Engine:
         states: Items[np.ndarray | None] | None = None,
         return_state: bool = False,
         priority: float = 0.0,
+        arrived: float | None = None,
     ) -> Call:
         """Queues encoded sequences (int64 [T] or float32 [T, F], T >= 1) that are answered together.
 
-        Await `call.future` for their results, in order. Raises Overloaded when the lane's queue has no room for all of
-        them, Draining when the server is about to stop.
+        Await `call.future` for their results, in order. They are as old as `arrived` says, by `time.monotonic`; by
+        default they came now. Raises Overloaded when the lane's queue has no room for all of them, Draining when the
+        server is about to stop.
         """
-        if self._draining:
-            raise stopping()
-        if len(lane.waiting) + len(inputs) > self.queue_limit:
-            raise queue_is_full(lane.name, len(inputs), self.queue_limit)
+        self.check_room(lane, len(inputs))
         if lane.idle:
             lane.virtual_time = max(lane.virtual_time, self._virtual_time)
-        call = Call(asyncio.get_running_loop(), len(inputs), time.monotonic())
+        call = Call(asyncio.get_running_loop(), len(inputs), time.monotonic() if arrived is None else arrived)
         for index, encoded in enumerate(inputs):
             state = states[index] if states is not None else None
             lane.admit(Sequence(call, index, encoded, state, return_state), priority)
         self._work.set()
+        self._tell(lane)
         return call
 
     @property
     def alive(self) -> bool:
         return self._task is not None and not self._task.done()
+
+    @property
+    def broken(self) -> bool:
+        """Its loop ended although nobody stopped it: a defect that only a new process cures."""
+        return self._task is not None and self._task.done() and not self._draining
 
     async def _run(self) -> None:
         while True:
@@ -129,7 +143,14 @@ class Engine:
             lane.fail(InferenceFailed("the network could not be run on this batch; the server's log says why"))
         else:
             lane.tally.add_batch(batch.rows, now - started)
+            self._tell(lane)
+
+    def _tell(self, lane: Lane) -> None:
+        """Whoever looks on must not stop the work."""
+        try:
             self._observe(lane)
+        except Exception:
+            logger.exception("what happened could not be observed", extra={"model": lane.name})
 
     def _charge(self, lane: Lane, batch: Batch) -> None:
         self._virtual_time = lane.virtual_time

@@ -63,6 +63,8 @@ class Tally:
     steps: int = 0
     padded_steps: int = 0
     clipped: float = 0.0
+    answered: int = 0
+    """Requests whose answer was written."""
     batch_rows: list[int] = field(default_factory=list)
     batch_seconds: list[float] = field(default_factory=list)
     queue_seconds: list[float] = field(default_factory=list)
@@ -83,7 +85,7 @@ class Lane(ABC):
         self.waiting = WaitingQueue()
         self.virtual_time = 0.0
         self.tally = Tally()
-        self._abandoned = False
+        self._abandoned = self._abandoned_waiting = False
         self._seconds_a_step = cost.seconds_alone(1)
 
     def admit(self, sequence: Sequence, priority: float = 0.0) -> None:
@@ -115,10 +117,16 @@ class Lane(ABC):
     def abandon(self, call: Call) -> None:
         """The caller has left. Nothing moves before the next batch is put together: a step may be running."""
         call.future.cancel()
-        self._abandoned = True
+        self._abandoned = self._abandoned_waiting = True
+
+    def forget_waiting(self) -> None:
+        """Takes those whose caller has left out of the queue. Nothing else moves: a step may be running."""
+        if self._abandoned_waiting:
+            self.waiting.drop_done()
+        self._abandoned_waiting = False
 
     def _forget_abandoned(self) -> None:
-        self.waiting.drop_done()
+        self.forget_waiting()
         self._abandoned = False
 
     def _finish(self, sequence: Sequence, outputs: np.ndarray, state: np.ndarray, now: float) -> None:

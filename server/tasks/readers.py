@@ -181,7 +181,8 @@ class SeriesReader:
             numbers = numbers.reshape(len(values), self._features)
         except ValueError:
             raise self._wrong_step(values, field) from None
-        self._check(np.abs(numbers) < LARGEST_VALUE, "too large", f"below {LARGEST_VALUE:g}", values, field)
+        accepted = f"between {-LARGEST_VALUE:g} and {LARGEST_VALUE:g}"
+        self._check(np.abs(numbers) < LARGEST_VALUE, "too far from 0", accepted, values, field)
         if self._above is not None:
             self._check(numbers > self._above, "too small", f"above {self._above:g}", values, field)
         return numbers

@@ -6,7 +6,7 @@ import numpy as np
 
 from models.bundle import Bundle, BundleError
 from models.text import open_tokenizer
-from server.errors import InvalidRequest
+from server.errors import InferenceFailed, InvalidRequest
 from server.tasks.answers import Answer, make_answer
 from server.tasks.items import PLAIN, Item, Kind, Parameters
 from server.tasks.readers import Reader, make_readers
@@ -23,8 +23,8 @@ REASONS = {
 class Task:
     """`accepts` are the kinds of items that the model takes, and `wants` says so in words."""
 
-    def __init__(self, readers: dict[type, Reader], answer: Answer) -> None:
-        self._readers, self._answer = readers, answer
+    def __init__(self, readers: dict[type, Reader], answer: Answer, logits: bool) -> None:
+        self._readers, self._answer, self._logits = readers, answer, logits
         self.accepts: tuple[Kind, ...] = tuple(reader.kind for reader in readers.values())
         self.wants = " or ".join(reader.wants for reader in readers.values())
         takes = answer.takes.union(*(reader.takes for reader in readers.values()))
@@ -53,11 +53,18 @@ class Task:
     def answer(self, outputs: np.ndarray, parameters: Parameters, encoded: np.ndarray, field: str) -> dict[str, Any]:
         """What the caller gets for the item at `field`, of which the network has read `encoded`.
 
-        Raises InvalidRequest.
+        Raises InvalidRequest for values that are too large for the network, InferenceFailed for a network that answers
+        tokens with what is no number.
         """
-        if encoded.ndim > 1 and not np.isfinite(outputs).all():
-            accepted = "values of a smaller range, in another unit"
-            raise InvalidRequest("the answer leaves the range of float32", f"{field}.values", None, accepted)
+        # A logit of -inf is a probability of 0.
+        numbers = outputs < np.inf if self._logits else np.isfinite(outputs)
+        if not numbers.all():
+            if encoded.ndim > 1:
+                accepted = "values of a smaller range, in another unit"
+                raise InvalidRequest("the answer leaves the range of float32", f"{field}.values", None, accepted)
+            raise InferenceFailed(
+                "the network's answer is no number; its weights are to blame, so export it again", field
+            )
         return self._answer.write(outputs, parameters, encoded)
 
 
@@ -69,4 +76,5 @@ def make_task(bundle: Bundle) -> Task:
         raise BundleError(
             f"{bundle.folder}: the tokenizer has {tokenizer.vocabulary_size} tokens, the network only {rows}"
         )
-    return Task(make_readers(manifest, tokenizer), make_answer(manifest, tokenizer))
+    logits = manifest.outputs.scores == "logits"
+    return Task(make_readers(manifest, tokenizer), make_answer(manifest, tokenizer), logits)

@@ -7,17 +7,19 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from types import SimpleNamespace
 
 import httpx
 import jsonschema
+import numpy as np
 import pytest
 
 from server import app, openapi
 from server.engine.engine import Engine
+from server.engine.lane import ChunkedLane
 from server.errors import Overloaded, body_of
 from server.settings import Settings
 from tests.processes import serving
+from tests.server.engine.fakes import SHAPE, SummingBackend, cost, policy
 from tests.server.test_predict import check_error
 
 
@@ -82,15 +84,20 @@ def test_the_errors_that_the_documentation_shows_are_those_that_come(server, cli
 
 def test_the_refusals_of_a_full_and_of_a_stopping_server_are_shown_as_they_are(client):
     shown = shown_errors(client.get("/openapi.json").json(), 503)
-    said = []
-    for engine, inputs in ((Engine(4096, True), 4), (Engine(4096, True), 1)):
-        lane = SimpleNamespace(name="forecast-hourly/1", waiting=[None] * 4096, idle=False)
-        if inputs == 1:
-            asyncio.run(engine.drain())
-        with pytest.raises(Overloaded) as refused:
-            engine.submit(lane, [None] * inputs)
-        said.append(body_of(refused.value))
-    assert shown == said
+
+    async def refusals() -> list[dict]:
+        engine, slots = Engine(4096), policy()
+        lane = ChunkedLane("forecast-hourly/1", SummingBackend(), SHAPE, cost(slots.slots), slots)
+        series = np.ones(1, np.int64)
+        engine.submit(lane, [series] * 4096)
+        with pytest.raises(Overloaded) as full:
+            engine.submit(lane, [series] * 4)
+        await engine.drain()
+        with pytest.raises(Overloaded) as stopping:
+            engine.submit(lane, [series])
+        return [body_of(refused.value) for refused in (full, stopping)]
+
+    assert shown == asyncio.run(refusals())
 
 
 def check(document: dict, schema: str, value: object) -> None:
