@@ -114,6 +114,7 @@ def make_rest(service: Service) -> FastAPI:
     app = FastAPIOffline(title=TITLE, version="1", openapi_url="/openapi.json", redirect_slashes=False)
     app.openapi = lambda: _document(app, service)  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
+    app.add_exception_handler(InternalError, _told)  # type: ignore[arg-type]
     app.add_exception_handler(Exception, _defect)
 
     @app.get("/", include_in_schema=False)
@@ -211,6 +212,10 @@ async def _read_to_its_end(receive: Receive) -> None:
         async with asyncio.timeout(MOST_UNREAD_SECONDS):
             while left > 0 and (message := await receive()).get("more_body"):
                 left -= len(message["body"])
+
+
+async def _told(request: Request, error: InternalError) -> Response:
+    return _refused(error)
 
 
 async def _defect(request: Request, error: Exception) -> Response:

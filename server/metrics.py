@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from server.engine.lane import Lane
+from server.errors import InternalError
 
 
 class BatchHistogram(Histogram):
@@ -126,7 +127,11 @@ def reserve() -> None:
 
 
 def scrape() -> bytes:
-    """The text exposition of all workers' metrics."""
+    """The text exposition of all workers' metrics. Raises InternalError if something has removed their files."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)
+    try:
+        MultiProcessCollector(registry)
+    except ValueError as error:
+        message = "the folder that keeps the metrics was removed, perhaps by whatever cleans /tmp; restart the server"
+        raise InternalError(message) from error
     return generate_latest(registry)

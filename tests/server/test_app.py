@@ -114,6 +114,23 @@ def test_models_are_described(client):
         assert model["limits"]["largest"] > model["limits"]["smallest"]
 
 
+def test_health_and_metrics_are_described_as_they_answer(client):
+    paths = client.get("/openapi.json").json()["paths"]
+    for address in ("/health/live", "/health/ready"):
+        assert set(paths[address]["get"]["responses"]) == {"200", "503"}
+    (media,) = paths["/metrics"]["get"]["responses"]["200"]["content"]
+    assert client.get("/metrics").headers["content-type"] == media
+
+
+def test_the_metrics_of_a_model_are_there_before_its_first_request(zoo_folder):
+    with serving("--models", str(zoo_folder)) as server:
+        text = httpx.get(f"{server.url}/metrics").text
+        names = [model["name"] for model in httpx.get(f"{server.url}/models").json()["models"]]
+    for name in names:
+        assert f'lstm_waiting_sequences{{model="{name}/1"}} 0.0' in text
+        assert f'lstm_requests_total{{model="{name}/1",outcome="ok"}} 0.0' in text
+
+
 def test_health(client):
     assert client.get("/health/live").json() == {"status": "live"}
     assert client.get("/health/ready").json() == {"status": "ready"}
