@@ -1,6 +1,8 @@
 """A network whose answers can be worked out by hand, and calls that need no server."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -68,6 +70,16 @@ def cost(slots: int, overhead: float = 1e-4, step: float = 1e-5) -> CostModel:
 def policy(slots: int = 4, chunk_steps: int = 8, stretch: float = 4.0) -> Policy:
     """With the costs above, chunks have at most `chunk_steps` steps."""
     return Policy(slots, (chunk_steps + 0.5) * 1e-5, stretch)
+
+
+SECONDS = 20
+"""More than any test here needs: a lost wake-up is to fail it, and not to hang it."""
+
+Result = TypeVar("Result")
+
+
+def run(main: Coroutine[Any, Any, Result]) -> Result:
+    return asyncio.run(asyncio.wait_for(main, SECONDS))
 
 
 async def settle(turns: int = 20) -> None:

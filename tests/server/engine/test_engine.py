@@ -14,8 +14,19 @@ from server.engine.engine import Engine
 from server.engine.lane import ChunkedLane, Lane, PaddedLane, Shape
 from server.engine.scheduler import Policy
 from server.engine.sequence import Call
-from server.errors import Draining, InferenceFailed, Overloaded
-from tests.server.engine.fakes import SHAPE, Clock, SummingBackend, TickingBackend, answer, cost, policy, settle
+from server.errors import DeadlineExceeded, Draining, InferenceFailed, Overloaded
+from tests.server.engine.fakes import (
+    SECONDS,
+    SHAPE,
+    Clock,
+    SummingBackend,
+    TickingBackend,
+    answer,
+    cost,
+    policy,
+    run,
+    settle,
+)
 
 lengths = st.lists(st.integers(1, 60), min_size=1, max_size=40)
 KINDS = [ChunkedLane, PaddedLane]
@@ -32,8 +43,11 @@ async def running(*lanes: Lane, inline: bool = True, queue_limit: int = 1000) ->
     for lane in lanes:
         engine.add(lane)
     engine.start()
-    yield engine
-    await engine.drain()
+    try:
+        yield engine
+    finally:
+        async with asyncio.timeout(SECONDS):
+            await engine.drain()
 
 
 def sequences(sizes: list[int]) -> list[np.ndarray]:
@@ -59,7 +73,7 @@ def test_everybody_gets_the_answer_to_their_own_question(kind, inline, sizes, sl
         assert max(rows for rows, _ in lane.backend.calls) <= slots
         assert lane.idle
 
-    asyncio.run(main())
+    run(main())
 
 
 @given(lengths, st.sets(st.integers(0, 39)))
@@ -78,7 +92,67 @@ def test_callers_who_leave_disturb_nobody(sizes, leavers):
                 if not call.future.cancelled():
                     assert (await call.future)[0].outputs.tolist() == answer(question)
 
-    asyncio.run(main())
+    run(main())
+
+
+def test_a_caller_who_leaves_while_running_gives_the_place_to_the_next():
+    async def main() -> None:
+        lane = make_lane(slots=1)
+        async with running(lane) as engine:
+            long = engine.submit(lane, [np.ones(1000, np.int64)])
+            while not lane.backend.calls:
+                await asyncio.sleep(0)
+            lane.abandon(long)
+            ran = len(lane.backend.calls)
+            await engine.submit(lane, [np.ones(3, np.int64)]).future
+            assert len(lane.backend.calls) <= ran + 2
+            assert lane.idle
+
+    run(main())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_callers_who_leave_while_waiting_make_room_in_the_queue(kind):
+    async def main() -> None:
+        lane = make_lane(kind, slots=1)
+        async with running(lane, queue_limit=3) as engine:
+            first, *others = [engine.submit(lane, [question]) for question in sequences([50, 60, 60])]
+            for call in others:
+                lane.abandon(call)
+            await first.future
+            assert len(lane.waiting) == 0
+            calls = [engine.submit(lane, [question]) for question in sequences([5, 5, 5])]
+            await asyncio.gather(*(call.future for call in calls))
+
+    run(main())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_deadline_that_passes_during_the_last_step_disturbs_nobody(kind):
+    class Late(SummingBackend):
+        """Ends `call` while it runs."""
+
+        call: Call
+
+        def run(self, inputs, lengths, state):
+            asyncio.run_coroutine_threadsafe(self.end(), self.call.future.get_loop()).result(SECONDS)
+            return super().run(inputs, lengths, state)
+
+        async def end(self) -> None:
+            self.call.fail(DeadlineExceeded("too late"))
+
+    async def main() -> None:
+        backend = Late()
+        lane = kind("late/1", backend, SHAPE, cost(4), policy())
+        async with running(lane, inline=False) as engine:
+            question = np.arange(5)
+            backend.call, other = (engine.submit(lane, [question]) for _ in range(2))
+            assert (await other.future)[0].outputs.tolist() == answer(question)
+            with pytest.raises(DeadlineExceeded):
+                await backend.call.future
+            assert backend.calls == [(2, 5)]
+
+    run(main())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -90,7 +164,7 @@ def test_a_list_is_answered_in_its_order(kind):
             results = await engine.submit(lane, questions).future
             assert [result.outputs.tolist() for result in results] == [answer(question) for question in questions]
 
-    asyncio.run(main())
+    run(main())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -108,7 +182,7 @@ def test_a_failing_batch_answers_those_in_it_and_nobody_else(kind):
             assert (await after.future)[0].outputs.tolist() == answer(good)
             assert engine.alive
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_a_call_with_one_failing_sequence_fails_once_and_its_others_are_skipped():
@@ -121,7 +195,7 @@ def test_a_call_with_one_failing_sequence_fails_once_and_its_others_are_skipped(
             await settle()
             assert len(lane.backend.calls) == 1
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_state_goes_in_and_comes_out_at_any_cut():
@@ -135,7 +209,7 @@ def test_state_goes_in_and_comes_out_at_any_cut():
             assert tail.outputs.tolist() == whole.outputs.tolist()
             assert tail.state.tolist() == whole.state.tolist()
 
-    asyncio.run(main())
+    run(main())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -154,7 +228,7 @@ def test_per_step_outputs_are_put_together_again(kind):
             for question, result in zip(questions, results, strict=True):
                 assert result.outputs[:, 0].tolist() == (question * 2).tolist()
 
-    asyncio.run(main())
+    run(main())
 
 
 @given(lengths, st.integers(1, 5))
@@ -175,7 +249,7 @@ def test_networks_that_see_padding_get_none(sizes, slots):
         most = max(rows for rows, _ in lane.backend.calls)
         assert most == min(slots, max(sum(len(one) == length for one in questions) for length in range(1, 5)))
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_a_long_sequence_does_not_hold_up_short_ones_and_does_not_starve(monkeypatch):
@@ -210,7 +284,7 @@ def test_a_long_sequence_does_not_hold_up_short_ones_and_does_not_starve(monkeyp
             return long, answers
 
     monkeypatch.setattr("server.engine.engine.time", clock)
-    long, answers = asyncio.run(main())
+    long, answers = run(main())
     chunk = costs.seconds(2, 4)
     overtaken = chosen.stretch * (costs.seconds_alone(400) - costs.seconds_alone(4))
     assert max(answers) < 1000, "the long one starves"
@@ -230,7 +304,7 @@ def test_the_queue_limit_refuses_by_name_and_takes_again_later():
             await asyncio.gather(*(call.future for call in calls))
             await engine.submit(lane, [np.ones(5, np.int64)]).future
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_draining_refuses_new_calls_and_answers_the_accepted_ones():
@@ -245,7 +319,7 @@ def test_draining_refuses_new_calls_and_answers_the_accepted_ones():
             await draining
             assert all(call.future.done() and not call.future.exception() for call in calls)
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_two_lanes_share_the_time_and_not_the_number_of_batches():
@@ -261,7 +335,37 @@ def test_two_lanes_share_the_time_and_not_the_number_of_batches():
             await engine.submit(cheap, [np.ones(1000, np.int64)]).future
             assert 8 <= len(dear.backend.calls) <= 12
 
-    asyncio.run(main())
+    run(main())
+
+
+def test_a_lane_that_comes_later_gets_its_share_and_nothing_for_the_time_before():
+    async def main() -> None:
+        costs, chosen = cost(1), policy(slots=1)
+        first, second = (ChunkedLane(name, SummingBackend(), SHAPE, costs, chosen) for name in ("first/1", "second/1"))
+        async with running(first, second) as engine:
+            await engine.submit(first, [np.ones(800, np.int64)]).future
+            alone = len(first.backend.calls)
+            engine.submit(second, [np.ones(800, np.int64)])
+            await engine.submit(first, [np.ones(160, np.int64)]).future
+            assert alone == 100
+            assert len(second.backend.calls) == pytest.approx(len(first.backend.calls) - alone, abs=2)
+
+    run(main())
+
+
+def test_a_longer_sequence_that_joins_moves_nobodys_inputs():
+    async def main() -> None:
+        lane = make_lane()
+        async with running(lane) as engine:
+            questions = sequences([100, 120, 400, 1000])
+            calls = [engine.submit(lane, [question]) for question in questions[:2]]
+            while not lane.backend.calls:
+                await asyncio.sleep(0)
+            calls += [engine.submit(lane, [question]) for question in questions[2:]]
+            for question, call in zip(questions, calls, strict=True):
+                assert (await call.future)[0].outputs.tolist() == answer(question)
+
+    run(main())
 
 
 def test_an_idle_engine_starts_at_once_and_alone():
@@ -273,7 +377,7 @@ def test_an_idle_engine_starts_at_once_and_alone():
             assert call.done
             assert lane.backend.calls == [(1, 3)]
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_a_first_chunk_is_as_long_as_the_network_needs_however_short_the_sequences_are():
@@ -282,4 +386,4 @@ def test_a_first_chunk_is_as_long_as_the_network_needs_however_short_the_sequenc
         Engine(1000).submit(lane, sequences([10]))
         assert lane.next_batch(0.0).steps == 300
 
-    asyncio.run(main())
+    run(main())
