@@ -1,8 +1,9 @@
 import asyncio
+from itertools import cycle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.engine.cost import CostModel, measure
@@ -35,15 +36,18 @@ def test_a_chunk_ends_with_a_row_or_with_the_time_budget(remaining, budget):
     assert length * 1e-5 <= budget
 
 
-@given(rows_left, st.floats(1e-6, 1e-2))
-def test_no_other_chunk_does_more_useful_steps_a_second(remaining, overhead):
+@given(rows_left, st.floats(1e-6, 1e-2), st.integers(1, 600))
+@example([10] * 5 + [500] * 2, 1e-6, 100)
+def test_no_other_chunk_within_the_budget_does_more_useful_steps_a_second(remaining, overhead, most):
     rows, costs = np.array(remaining), cost(32, overhead, step=1e-5)
 
     def rate(length: int) -> float:
         return np.minimum(rows, length).sum() / (costs.seconds(len(rows), length) + PLANNING_SECONDS)
 
-    chosen = chunk_length(remaining, 1, costs, Policy(32, 10.0))
-    assert rate(chosen) == pytest.approx(max(rate(length) for length in range(1, max(remaining) + 1)))
+    chosen = chunk_length(remaining, 1, costs, policy(32, most))
+    allowed = range(1, min(most, max(remaining)) + 1)
+    assert chosen in allowed
+    assert rate(chosen) == pytest.approx(max(map(rate, allowed)))
 
 
 @given(rows_left)
@@ -102,6 +106,24 @@ def test_sequences_whose_caller_left_are_skipped_and_forgotten(loop):
     assert queue.take(9) == [items[2], items[4]]
 
 
+@given(st.lists(st.tuples(st.floats(0, 10), st.booleans()), max_size=50))
+def test_who_stays_keeps_the_order_when_others_are_forgotten(items):
+    """Each item is a deadline, and whether its caller has left."""
+    loop = asyncio.new_event_loop()
+    queue, names = WaitingQueue(), {}
+    for place, (deadline, left) in enumerate(items):
+        item = sequence(loop, 1)
+        names[id(item)] = (deadline, place)
+        queue.push(item, deadline)
+        if left:
+            item.call.future.cancel()
+    queue.drop_done()
+    expected = sorted((deadline, place) for place, (deadline, left) in enumerate(items) if not left)
+    assert len(queue) == len(expected)
+    assert [names[id(item)] for item in queue.take(99)] == expected
+    loop.close()
+
+
 @given(st.lists(steps, min_size=1, max_size=64), st.integers(1, 32), st.booleans())
 def test_a_padded_batch_holds_the_head_and_nobody_twice(lengths, slots, equal_lengths):
     loop = asyncio.new_event_loop()
@@ -120,6 +142,13 @@ def test_a_padded_batch_leaves_out_what_would_make_it_dearer(loop):
     proportional = CostModel([1e-5] * 9, [size * 1e-5 for size in range(9)])
     short, long = [sequence(loop, 10) for _ in range(3)], sequence(loop, 1000)
     assert padded_batch([short[0], long, *short[1:]], 8, proportional) == short
+
+
+def test_who_joins_a_padded_batch_is_compared_with_the_longest_that_is_in_it(loop):
+    """11 + 3 * 21 is less than (11 + 2 * 20) + (11 + 21), but not if the two were as long as the head."""
+    costs = CostModel([11.0] * 9, [float(size) for size in range(9)])
+    window = [sequence(loop, length) for length in (10, 20, 21)]
+    assert padded_batch(window, 8, costs) == window
 
 
 def test_equal_lengths_share_a_batch_however_far_apart_they_wait(loop):
@@ -153,3 +182,12 @@ def test_the_cost_model_finds_what_it_was_measured_on():
     assert found.seconds(8, 100) == pytest.approx(1e-4 + 100 * 9e-6)
     assert found.steps_within(8, 9.05e-4) == 100
     assert found.seconds_alone(32) == pytest.approx(33e-6)
+
+
+def test_what_disturbs_a_measurement_gets_nowhere_into_the_cost_model():
+    def exactly(batch: int, length: int) -> float:
+        return 1e-4 + length * (1e-6 + batch * 1e-6)
+
+    disturbances = cycle([3e-3, 1e-3, 0.0, 2e-3, 5e-3])
+    found = measure(lambda batch, length: exactly(batch, length) + next(disturbances), 32, 1, 17, repeats=5)
+    assert found == measure(exactly, 32, 1, 17)
