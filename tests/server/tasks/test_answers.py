@@ -12,7 +12,9 @@ from server.tasks import PLAIN, Parameters
 from server.tasks.answers import Labels, NextTokens, StepLabels, Targets, most_probable, softmax
 
 logits = arrays.arrays(
-    np.float32, arrays.array_shapes(min_dims=1, max_dims=2), elements=some.floats(-500, 500, width=32)
+    np.float32,
+    arrays.array_shapes(min_dims=1, max_dims=2),
+    elements=some.floats(-500, 500, width=32) | some.floats(-(2.0**100), 2.0**100, width=32),
 )
 IDS = np.arange(4)
 

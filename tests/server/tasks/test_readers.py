@@ -10,7 +10,7 @@ from models.manifest import Steps
 from models.text import TextEncoder, open_tokenizer
 from server.errors import InvalidRequest
 from server.tasks import PLAIN, Numbers, Parameters, Task, make_task
-from server.tasks.readers import SeriesReader, TextReader, TokenReader
+from server.tasks.readers import CHARACTERS_A_TOKEN, SeriesReader, TextReader, TokenReader
 
 CUT = Parameters(truncate=True)
 
@@ -97,6 +97,22 @@ def test_a_time_step_of_another_width_is_named(zoo_folder, model, values, place,
 def test_a_text_is_cut_where_the_network_ends(words):
     reader = TextReader(Steps(smallest=4, largest=9), words)
     assert reader.encode("rain " * 20, CUT, "inputs").tolist() == words.encode("rain " * 20)[:9].tolist()
+
+
+def test_a_tokenizer_never_gets_more_of_a_text_than_the_network_could_use(words):
+    """It takes its time, and everybody waits for it."""
+    given = []
+
+    class Listening:
+        def encode(self, text: str) -> np.ndarray:
+            given.append(text)
+            return words.encode(text)
+
+    text = "rain " * 10_000
+    TextReader(Steps(smallest=4, largest=9), Listening()).encode(text, CUT, "inputs")
+    (read,) = given
+    assert text.startswith(read)
+    assert len(read) == 9 * CHARACTERS_A_TOKEN
 
 
 @given(some.integers(1, 40), some.integers(0, 40))
