@@ -3,62 +3,19 @@
 import asyncio
 import re
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
 
 import pytest
-import uvicorn
 
 from server import run
 from server.app import create_app
-from server.protocol import ShortWayProtocol
 from server.settings import Settings
-
-REQUEST = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
-
-
-@asynccontextmanager
-async def connected(server: run.DrainingServer, count: int) -> AsyncIterator[list["Client"]]:
-    clients = []
-    for _ in range(count):
-        ours, theirs = socket.socketpair()
-        make = partial(ShortWayProtocol, config=server.config, server_state=server.server_state, app_state={})
-        await asyncio.get_running_loop().connect_accepted_socket(make, ours)
-        clients.append(Client(*await asyncio.open_connection(sock=theirs)))
-    yield clients
-    for client in clients:
-        client.writer.close()
-    await asyncio.sleep(0.02)
-
-
-@dataclass
-class Client:
-    """The other end of a connection to a server."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def ask(self) -> None:
-        self.writer.write(REQUEST)
-        assert b"200 OK" in await self.reader.readuntil(b'{"status":"live"}')
-
-    async def send(self, data: bytes) -> None:
-        self.writer.write(data)
-        await asyncio.sleep(0.02)
-
-    def is_closed(self) -> bool:
-        return self.reader.at_eof()
+from tests.server.inside import REQUEST, connected, server_of
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> run.DrainingServer:
     monkeypatch.setattr(run, "CLIENT_SECONDS", 0.0)
-    application = create_app(Settings())
-    config = uvicorn.Config(application, http=ShortWayProtocol, log_config=None)
-    config.load()
-    return run.DrainingServer(config, application, None, lambda models: None)
+    return server_of(create_app(Settings()))
 
 
 async def look(server: run.DrainingServer) -> None:

@@ -14,14 +14,15 @@ import httpx
 import numpy as np
 import pytest
 
-from server.app import create_app
+from server.app import Application
 from server.errors import InvalidRequest
 from server.metrics import REQUESTS
-from server.settings import Settings
+from server.request import Receive
 from tests.processes import serving
-from tests.server.bundles import publish
+from tests.server.engine.fakes import Clock, SummingBackend, TickingBackend, cost, run
 from tests.server.graphs import Network
 from tests.server.inputs import series
+from tests.server.inside import SUMS, answering
 
 HOURLY = series(random.Random(0), 168)
 STOCK = series(random.Random(1), 60)
@@ -331,22 +332,17 @@ def test_a_deadline_that_passes_is_504_and_the_server_goes_on(client):
 
 @pytest.mark.parametrize(("many", "field"), [(False, "inputs.values"), (True, "inputs[1].values")])
 def test_an_answer_that_is_no_number_names_its_input_and_counts_for_its_model(tmp_path, many, field):
-    publish(tmp_path / "signals" / "1", Network(1), task="regression", outputs={"shape": [1]})
-    app = create_app(Settings(models=tmp_path))
-
     class Overflowing:
         def run(self, inputs, lengths, state):
             return np.where(inputs[:, :1, 0] > 1e20, np.inf, 1).astype(np.float32), state
 
     async def answer() -> httpx.Response:
-        await app.service.start()
-        (model,) = app.service.registry
-        model.lane.backend = Overflowing()
         wild = {"values": [1e25]}
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:  # type: ignore[arg-type]
-            found = await client.post("/predict", json={"inputs": [{"values": [1.0]}, wild] if many else wild})
-        await app.service.stop()
-        return found
+        async with (
+            answering(tmp_path, Network(1), Overflowing()) as (app, _),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client,  # type: ignore[arg-type]
+        ):
+            return await client.post("/predict", json={"inputs": [{"values": [1.0]}, wild] if many else wild})
 
     count = REQUESTS.labels("signals/1", "invalid_request")
     before = count._value.get()
@@ -354,6 +350,110 @@ def test_an_answer_that_is_no_number_names_its_input_and_counts_for_its_model(tm
     assert error["field"] == field
     assert "range of float32" in error["message"]
     assert count._value.get() == before + 1
+
+
+def tokens(*counts: int, **parameters) -> bytes:
+    """A request with as many token ids in each of its inputs."""
+    return json.dumps({"inputs": [{"tokens": [1] * count} for count in counts], "parameters": parameters}).encode()
+
+
+async def ask(app: Application, body: bytes, receive: Receive | None = None) -> tuple[int, dict[str, str], dict]:
+    """(status, headers, body) of the answer; status 0 if the caller has left."""
+    raw = [(b"content-type", b"application/json")]
+    reply = await app.predict.reply(raw, receive or asyncio.Event().wait, body)  # type: ignore[arg-type]
+    if reply is None:
+        return 0, {}, {}
+    status, headers, content = reply
+    return status, {name.decode(): value.decode() for name, value in headers}, json.loads(content)
+
+
+async def leave() -> dict:
+    return {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize("leaves", [True, False], ids=["the caller leaves", "the deadline passes"])
+def test_nothing_more_is_done_for_a_call_that_nobody_waits_for(tmp_path, leaves):
+    class Slow(SummingBackend):
+        def run(self, inputs, lengths, state):
+            time.sleep(0.001)
+            return super().run(inputs, lengths, state)
+
+    async def main() -> None:
+        backend, left = Slow(), REQUESTS.labels("signals/1", "client_left")._value
+        async with answering(tmp_path, SUMS, backend, slots=1, chunk_ms=1e-6) as (app, lane):
+            before = left.get()
+            if leaves:
+                status, _, _ = await ask(app, tokens(9000, 9000), leave)
+            else:
+                status, _, _ = await ask(app, tokens(9000, 9000, timeout_ms=20))
+            ran = len(backend.calls)
+            while not lane.idle and len(backend.calls) <= ran + 1:
+                await asyncio.sleep(0)
+            assert status == (0 if leaves else 504)
+            assert left.get() - before == leaves
+            assert (lane.running, len(lane.waiting)) == (0, 0)
+
+    run(main())
+
+
+def test_who_is_sent_away_is_told_when_to_come_back_and_nobody_else(tmp_path):
+    async def main() -> None:
+        async with answering(tmp_path, SUMS, SummingBackend(), slots=1, max_items=2, queue_limit=2) as (app, lane):
+            first = asyncio.create_task(ask(app, tokens(9000, 9000)))
+            while lane.idle:
+                await asyncio.sleep(0)
+            full = await ask(app, tokens(1, 1))
+            answered, wrong = await first, await ask(app, tokens(0))
+            await app.service.stop()
+            stopping = await ask(app, tokens(1))
+        for (status, headers, body), code in ((full, "overloaded"), (stopping, "draining")):
+            assert (status, body["error"]["code"]) == (503, code)
+            assert headers["retry-after"] == "1"
+        assert (answered[0], wrong[0]) == (200, 422)
+        assert "retry-after" not in answered[1] | wrong[1]
+
+    run(main())
+
+
+def test_the_time_in_queue_and_in_compute_is_the_time_that_the_answer_took(tmp_path, monkeypatch):
+    """Of two who come at once, and run one after the other; what time it is the backend says."""
+    clock = Clock()
+    for module in ("engine.engine", "predict", "tasks.lists", "watch"):
+        monkeypatch.setattr(f"server.{module}.time", clock)
+
+    async def main() -> None:
+        backend = TickingBackend(clock, cost(1, overhead=0.25, step=0.125))
+        async with answering(tmp_path, SUMS, backend, slots=1) as (app, _):
+
+            async def time_of(steps: int) -> tuple[float, float]:
+                started = clock.now
+                status, headers, _ = await ask(app, tokens(steps))
+                assert status == 200
+                parts = re.findall(r"(queue|compute);dur=([\d.]+)", headers["server-timing"])
+                assert [name for name, _ in parts] == ["queue", "compute"]
+                queue, compute = (float(milliseconds) / 1000 for _, milliseconds in parts)
+                assert queue + compute == pytest.approx(clock.now - started, abs=2e-6)
+                return queue, compute
+
+            times = await asyncio.gather(time_of(3), time_of(2))
+        assert sorted(queue > 0 for queue, _ in times) == [False, True]
+        assert all(compute > 0 for _, compute in times)
+
+    run(main())
+
+
+@pytest.mark.parametrize(("given", "status", "level"), [(666, 500, "ERROR"), (1000, 422, "INFO")])
+def test_failures_of_the_server_are_errors_in_the_log_and_those_of_callers_are_not(
+    tmp_path, caplog, given, status, level
+):
+    async def main() -> None:
+        async with answering(tmp_path, SUMS, SummingBackend()) as (app, _):
+            assert (await ask(app, json.dumps({"inputs": {"tokens": [given]}}).encode()))[0] == status
+
+    caplog.set_level("INFO")
+    run(main())
+    (line,) = [record for record in caplog.records if record.name == "server.predict"]
+    assert (line.levelname, line.status) == (level, status)
 
 
 def test_callers_who_leave_disturb_nobody(server, client):
