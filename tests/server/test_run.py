@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from tests.processes import ROOT, ServerProcess, serving
+from tests.server.test_app import value as figure
 
 
 async def under_load_until_it_stops(server: ServerProcess) -> tuple[list[httpx.Response], list[int]]:
@@ -67,15 +68,14 @@ def takes_connections(host: str, port: int) -> bool:
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_request_that_is_half_sent_when_the_sockets_close_is_answered(workers):
     body = b'{"inputs": "good"}'
-    head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(
-        body
-    )
+    head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n" % len(body)
     patient = ("--shutdown-seconds", "120", "--timeout-ms", "120000")
     with serving("--workers", workers, "--drain-seconds", "0.2", *patient) as server:
         place = urlsplit(server.url)
         with socket.create_connection((place.hostname, place.port), timeout=10) as connection:
-            connection.sendall(head + body[:5])
-            time.sleep(0.2)
+            connection.sendall(head + b"expect: 100-continue\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 100")  # so that a worker has the head
+            connection.sendall(body[:5])
             server.terminate()
             while takes_connections(place.hostname, place.port):
                 time.sleep(0.05)
@@ -89,7 +89,8 @@ def test_a_request_that_is_half_sent_when_the_sockets_close_is_answered(workers)
 def test_a_second_signal_stops_without_waiting():
     with serving("--drain-seconds", "60") as server:
         server.terminate()
-        time.sleep(0.3)
+        while httpx.get(f"{server.url}/health/ready").status_code != 503:
+            time.sleep(0.02)
         server.terminate()
         assert server.wait() == 0
 
@@ -119,6 +120,7 @@ def test_a_worker_that_dies_gets_a_successor():
         with httpx.Client(base_url=server.url, headers={"connection": "close"}, timeout=30) as client:
             for _ in range(10):
                 assert client.post("/predict", json={"inputs": "good"}).status_code == 200
+            assert figure(client.get("/metrics").text, "lstm_model_workers", model="sentiment/1") == 2
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
