@@ -132,6 +132,6 @@ def scrape() -> bytes:
     try:
         MultiProcessCollector(registry)
     except ValueError as error:
-        message = "the folder that keeps the metrics was removed, perhaps by whatever cleans /tmp; restart the server"
+        message = "the folder of the metrics was removed, perhaps by what cleans the temporary ones; restart the server"
         raise InternalError(message) from error
     return generate_latest(registry)

@@ -122,6 +122,7 @@ class DrainingServer(uvicorn.Server):
         try:
             await asyncio.get_running_loop().connect_accepted_socket(make, connection)
         except OSError:
+            connection.close()
             inbox.notes.count_closed()
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -63,6 +63,11 @@ class ServerProcess:
         finally:
             connection.close()
 
+    def workers(self) -> list[int]:
+        """Process ids of the workers that live."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]
+
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
@@ -82,6 +87,14 @@ class ServerProcess:
             self.wait()
             if self.process.stderr is not None:
                 self.process.stderr.close()
+
+
+def until(holds: Callable[[], object], seconds: float = 60) -> None:
+    """Waits for something to hold."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @contextmanager

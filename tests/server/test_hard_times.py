@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,21 +17,9 @@ import httpx
 import pytest
 
 from server.supervisor import Inbox, Notes, Worker
-from tests.processes import ROOT, ServerProcess, serving
+from tests.processes import ROOT, ServerProcess, serving, until
 
 BODY = {"model": "sentiment", "inputs": "good"}
-
-
-def until(holds: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def workers_of(server: ServerProcess) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=False)
-    return [int(pid) for pid in found.stdout.split()]
 
 
 @contextmanager
@@ -53,7 +41,7 @@ def answers(server: ServerProcess, count: int = 8) -> set[int]:
 
 def test_a_signal_to_the_workers_alone_changes_nothing():
     with pair() as server:
-        for pid in workers_of(server):
+        for pid in server.workers():
             os.kill(pid, signal.SIGTERM)
         assert answers(server) == {200}
         assert {readiness(server) for _ in range(8)} == {200}
@@ -62,7 +50,7 @@ def test_a_signal_to_the_workers_alone_changes_nothing():
 def test_a_signal_to_parent_and_workers_alike_drains_as_one_to_the_parent_does():
     """As systemd sends it, and a terminal."""
     with pair("--drain-seconds", "250") as server:
-        everybody = [*workers_of(server), server.process.pid]
+        everybody = [*server.workers(), server.process.pid]
         for pid in everybody:
             os.kill(pid, signal.SIGTERM)
         until(lambda: {readiness(server) for _ in range(4)} == {503})
@@ -74,7 +62,7 @@ def test_a_signal_to_parent_and_workers_alike_drains_as_one_to_the_parent_does()
 
 def test_where_all_workers_died_connections_wait_for_their_successors():
     with pair() as server:
-        for pid in workers_of(server):
+        for pid in server.workers():
             os.kill(pid, signal.SIGKILL)
         until(lambda: len(server.logged("a worker died, another takes its place")) == 2)
         assert answers(server, 1) == {200}
@@ -86,7 +74,7 @@ def test_a_successor_that_cannot_start_leaves_the_others_alone_and_is_tried_agai
         manifest = tmp_path / "sentiment" / "1" / "manifest.json"
         whole = manifest.read_bytes()
         manifest.write_bytes(whole[:1000])
-        os.kill(workers_of(server)[0], signal.SIGKILL)
+        os.kill(server.workers()[0], signal.SIGKILL)
         until(lambda: server.logged("a worker could not start, the others serve on, and it is tried again"))
         assert answers(server) == {200}
         manifest.write_bytes(whole)
@@ -99,7 +87,7 @@ def test_without_descriptors_for_another_worker_it_is_tried_again():
         limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
         used = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (used - 2, limits[1]))
-        os.kill(workers_of(server)[0], signal.SIGKILL)
+        os.kill(server.workers()[0], signal.SIGKILL)
         until(lambda: any("a worker cannot be started" in line["message"] for line in server.log))
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, limits)
         until(lambda: len(server.logged("Application startup complete.")) == 3)
@@ -108,7 +96,7 @@ def test_without_descriptors_for_another_worker_it_is_tried_again():
 
 def test_a_worker_that_hangs_does_not_keep_the_program_from_ending():
     with pair("--drain-seconds", "0", "--shutdown-seconds", "1") as server:
-        (victim, _) = workers_of(server)
+        (victim, _) = server.workers()
         os.kill(victim, signal.SIGSTOP)
         server.terminate()
         assert server.wait() == 1

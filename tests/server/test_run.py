@@ -112,8 +112,7 @@ def test_sigterm_during_start_up_ends_it_with_0(workers, milliseconds):
 def test_a_worker_that_dies_gets_a_successor():
     with serving("--workers", "2") as server:
         wait_for_started(server, 2)
-        children = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=True)
-        victim = int(children.stdout.split()[0])
+        victim = server.workers()[0]
         os.kill(victim, signal.SIGKILL)
         wait_for_started(server, 3)
         assert server.logged("a worker died, another takes its place")[0]["pid"] == victim

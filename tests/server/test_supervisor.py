@@ -47,11 +47,6 @@ def connect(server: ServerProcess, count: int) -> list[socket.socket]:
     return made
 
 
-def workers_of(server: ServerProcess) -> list[int]:
-    children = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=True)
-    return [int(pid) for pid in children.stdout.split()]
-
-
 @pytest.fixture(scope="module")
 def pair():
     """(server with two workers, a function that tells how many connections each has)."""
@@ -59,7 +54,7 @@ def pair():
         while len(server.logged("Application startup complete.")) < 2:
             time.sleep(0.05)
         port = urlsplit(server.url).port
-        pids = workers_of(server)
+        pids = server.workers()
 
         def connections() -> list[int]:
             return sorted(connections_of(pid, port) for pid in pids)
@@ -105,7 +100,7 @@ def test_a_worker_whose_connections_closed_gets_the_next_ones(pair):
 
 def test_workers_whose_parent_is_killed_end_too():
     with serving("--workers", "2") as server:
-        entries = [Path(f"/proc/{pid}") for pid in workers_of(server)]
+        entries = [Path(f"/proc/{pid}") for pid in server.workers()]
         server.process.kill()
         while any(entry.exists() for entry in entries):
             time.sleep(0.1)
