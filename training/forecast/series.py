@@ -25,7 +25,8 @@ FEWEST_PRICES = 500
 class Series:
     """Evenly spaced values, float64 [N], oldest first: training rows, then validation rows, then test rows.
 
-    `unseen` marks a series of which no network gets to see a value in training.
+    `unseen` marks a series of which no network gets to see a value in training. `interpolated`, bool [N], marks rows that
+    nobody measured; None: there are none.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Series:
     validation_start: int
     test_start: int
     unseen: bool = False
+    interpolated: np.ndarray | None = None
 
     def span(self, split: Split) -> tuple[int, int]:
         """First row of a split, and the one after its last."""
@@ -54,10 +56,20 @@ class Series:
         """The `horizon` rows from each origin on: [len(origins), horizon]."""
         return sliding_window_view(self.values, horizon)[origins]
 
+    def counted(self, origins: np.ndarray, horizon: int) -> np.ndarray:
+        """Which of `future` an error is told of, bool [len(origins), horizon]: values that were measured.
+
+        None of an origin inside a gap: the interpolated rows before it lie on a line to a value that comes after it.
+        """
+        if self.interpolated is None:
+            return np.ones((len(origins), horizon), bool)
+        measured = ~self.interpolated
+        return sliding_window_view(measured, horizon)[origins] & measured[origins - 1, None]
+
 
 def hourly_series() -> list[Series]:
     """All hourly series: the first 70 % of each train, 10 % validate, 20 % test; some are kept out of training."""
-    return [_cut_by_share(name, values) for name, values in _hourly_values()]
+    return [_cut_by_share(name, values) for name, values in _hourly_tables()]
 
 
 def stock_series() -> list[Series]:
@@ -78,19 +90,19 @@ def seen(series: Iterable[Series]) -> list[Series]:
     return [one for one in series if not one.unseen]
 
 
-def _hourly_values() -> Iterable[tuple[str, np.ndarray]]:
+def _hourly_tables() -> Iterable[tuple[str, pd.Series]]:
     load = _hourly_table("electricity", time="ts")["y"]
-    yield "electricity", _regular(load.where(load >= LOWEST_LOAD))
+    yield "electricity", load.where(load >= LOWEST_LOAD)
     weather = _hourly_table("beijing_pm", time=["year", "month", "day", "hour"])
     for name, column in {"temperature": "TEMP", "dew_point": "DEWP", "pressure": "PRES", "pm25": "pm2.5"}.items():
-        yield name, _regular(weather[column])
-    yield "bikes", _regular(_hourly_table("bikesharing", time="ts")["count"])
+        yield name, weather[column]
+    yield "bikes", _hourly_table("bikesharing", time="ts")["count"]
     # before 2016 whole months of the traffic counter are missing
-    yield "traffic", _regular(_hourly_table("traffic_volume", time="date_time")["traffic_volume"]["2016":])
-    yield "household", _regular(_household_power())
-    yield "sea", _regular(_sea_temperature())
+    yield "traffic", _hourly_table("traffic_volume", time="date_time")["traffic_volume"]["2016":]
+    yield "household", _household_power()
+    yield "sea", _sea_temperature()
     for name, file in {"freeway": "sf_traffic", "solar": "solarpower", "wind": "windpower"}.items():
-        yield name, _regular(_hourly_table(file, time="ts")["y"])
+        yield name, _hourly_table(file, time="ts")["y"]
 
 
 def _hourly_table(file: str, time: str | list[str]) -> pd.DataFrame:
@@ -118,15 +130,16 @@ def _sea_temperature() -> pd.Series:
     return halves.set_index(pd.to_datetime(halves["time (UTC)"]))["temperature (celsius)"].resample("h").mean()
 
 
-def _regular(values: pd.Series) -> np.ndarray:
-    """One value an hour: repeated hours are dropped, missing ones interpolated."""
-    values = values[~values.index.duplicated()].sort_index().astype(float)
-    return values.asfreq("h").interpolate(limit_direction="both").to_numpy()
+def _regular(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """One value an hour, and where there was none: repeated hours are dropped, missing ones interpolated."""
+    hourly = values[~values.index.duplicated()].sort_index().astype(float).asfreq("h")
+    return hourly.interpolate(limit_direction="both").to_numpy(), hourly.isna().to_numpy()
 
 
-def _cut_by_share(name: str, values: np.ndarray) -> Series:
+def _cut_by_share(name: str, table: pd.Series) -> Series:
+    values, interpolated = _regular(table)
     validation_start, test_start = (int(len(values) * share) for share in HOURLY_SPLITS)
-    return Series(name, values, validation_start, test_start, unseen=name in UNSEEN_HOURLY)
+    return Series(name, values, validation_start, test_start, name in UNSEEN_HOURLY, interpolated)
 
 
 def _tickers(table: pd.DataFrame, years: str) -> Iterable[Series]:

@@ -1,4 +1,7 @@
-"""Figures for point and interval forecasts. All arrays are float [N, horizon], in the units of the series."""
+"""Figures for point and interval forecasts, in the units of the series.
+
+Arrays are float [N, horizon], or [M] where only some of these values count.
+"""
 
 import numpy as np
 

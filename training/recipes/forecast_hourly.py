@@ -41,7 +41,9 @@ SAMPLED_ORIGINS = 60
 NOTES = {
     "coverage": "share of actual values within the 80 % interval; hours that had one and the same value on each of the "
     "last seven days, like a solar plant's nights, are left out: there the interval is a point, and right",
-    "coverage_all_hours": "the same over every hour",
+    "coverage_all_hours": "the same over every hour that was measured",
+    "interpolated": "hours that are missing in a series are interpolated for the network to read; errors and coverage, of "
+    "the network and of what it is compared with, leave out such hours, and forecasts that start inside a gap",
     "mae_from_one_week": "with the shortest history that is allowed, 168 values; all other figures are with two weeks",
 }
 DETAILS = {"horizon": HORIZON, "default_horizon": 24, "quantiles": list(QUANTILES), "frequency": "hour"}
@@ -110,7 +112,7 @@ def fit(out: Path, seed: int, settings: Settings = Settings()) -> None:
     network, spec = build(series, settings)
     curve = train(network, series, seed, settings)
     network.head.widening = widening(network, network.head, [calibration(one) for one in seen(series)], QUANTILES[0])
-    report = {split: figures(network, series, split) for split in ("validation", "test")}
+    report = measured(network, series)
     description = Description(
         name="forecast-hourly",
         recipe="forecast-hourly",
@@ -120,7 +122,7 @@ def fit(out: Path, seed: int, settings: Settings = Settings()) -> None:
         limits=Limits(min_steps=WEEK, max_steps=MAX_STEPS),
         details=DETAILS,
     )
-    checkpoint.save(out, description, network, {**report, "notes": NOTES, "curve": loop.as_json(curve)})
+    checkpoint.save(out, description, network, {**report, "curve": loop.as_json(curve)})
 
 
 def train(
@@ -201,31 +203,47 @@ def validation_errors(network: ForecastNetwork, series: list[Series]) -> dict[st
     return errors
 
 
+def measured(network: ForecastNetwork, series: list[Series]) -> dict[str, Any]:
+    """What a checkpoint tells of a trained network, but for the curve of its training."""
+    return {
+        "validation": figures(network, series, "validation"),
+        "test": figures(network, series, "test"),
+        "notes": NOTES,
+    }
+
+
 def figures(network: ForecastNetwork, series: list[Series], split: Split) -> dict[str, Figures]:
-    """By series and forecaster: errors of the next 24 hours over every origin of the split, in the series' units."""
+    """By series and forecaster: errors of the next 24 hours over every origin of the split, in the series' units.
+
+    Of what was measured: interpolated values are left out. Training, choosing an epoch and widening the intervals do
+    read them.
+    """
     return {one.name: _figures_of(network, one, split) for one in series}
 
 
 def _figures_of(network: ForecastNetwork, series: Series, split: Split) -> Figures:
     origins = series.origins(split, CONTEXT, REPORTED_HORIZON)
+    counted = series.counted(origins, REPORTED_HORIZON)
+    origins, counted = origins[counted.any(1)], counted[counted.any(1)]
     past, actual = series.past(origins, CONTEXT), series.future(origins, REPORTED_HORIZON)
+    came = actual[counted]
     quantiles = predict_windows(network, past)[:, :REPORTED_HORIZON]
     history = series.values[: series.validation_start]
 
     def errors(forecast: np.ndarray) -> dict[str, float]:
         return {
-            "mae": metrics.mae(forecast, actual),
-            "rmse": metrics.rmse(forecast, actual),
-            "mase": metrics.mase(forecast, actual, history, DAY),
+            "mae": metrics.mae(forecast[counted], came),
+            "rmse": metrics.rmse(forecast[counted], came),
+            "mase": metrics.mase(forecast[counted], came, history, DAY),
         }
 
     covered = (quantiles[..., 0] <= actual) & (actual <= quantiles[..., 2])
     week = predict_windows(network, past[:, -WEEK:])[:, :REPORTED_HORIZON, 1]
     interval = {
-        "pinball": metrics.pinball(quantiles, actual, QUANTILES),
-        "coverage": float(covered[varied(past, REPORTED_HORIZON)].mean()),
-        "coverage_all_hours": float(covered.mean()),
-        "mae_from_one_week": metrics.mae(week, actual),
+        "pinball": metrics.pinball(quantiles[counted], came, QUANTILES),
+        "coverage": float(covered[counted & varied(past, REPORTED_HORIZON)].mean()),
+        "coverage_all_hours": float(covered[counted].mean()),
+        "mae_from_one_week": metrics.mae(week[counted], came),
     }
     baselines = hourly_baselines(series, REPORTED_HORIZON, stop=series.span(split)[0])
     rivals = {name: errors(baseline(past)) for name, baseline in baselines.items()}
@@ -234,14 +252,15 @@ def _figures_of(network: ForecastNetwork, series: Series, split: Split) -> Figur
 
 
 def evaluation(trained: Checkpoint, split: Split) -> Evaluation:
-    """A sample of origins of every series, with one to three weeks of past values each."""
+    """A sample of origins of every series, with one to three weeks of past values each; what followed was measured."""
     return sampled_evaluation([sample for one in hourly_series() for sample in _samples(one, split)], QUANTILES)
 
 
 def _samples(series: Series, split: Split) -> Iterator[Sample]:
     unit = metrics.seasonal_error(series.values[: series.validation_start], DAY)
     origins = series.origins(split, LONGEST_SAMPLE, HORIZON)
-    for origin in origins[:: max(len(origins) // SAMPLED_ORIGINS, 1)].tolist():
+    some = origins[:: max(len(origins) // SAMPLED_ORIGINS, 1)]
+    for origin in some[series.counted(some, HORIZON).all(1)].tolist():
         length = WEEK + origin * 7 % (LONGEST_SAMPLE - WEEK + 1)
         past = series.values[origin - length : origin, None].astype(np.float32)
         yield Sample(past, series.values[origin : origin + HORIZON], unit, series.name)

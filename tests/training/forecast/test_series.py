@@ -35,8 +35,24 @@ def test_unseen_series_do_not_train() -> None:
 
 def test_repeated_hours_are_dropped_and_missing_ones_interpolated() -> None:
     hours = pd.to_datetime(["2020-01-01 00:00", "2020-01-01 01:00", "2020-01-01 01:00", "2020-01-01 04:00"])
-    values = series._regular(pd.Series([1.0, 2.0, 9.0, 5.0], index=hours))
+    values, interpolated = series._regular(pd.Series([1.0, 2.0, 9.0, 5.0], index=hours))
     assert values.tolist() == [1, 2, 3, 4, 5]
+    assert interpolated.tolist() == [False, False, True, True, False]
+
+
+def test_interpolated_values_do_not_count_nor_do_origins_inside_a_gap() -> None:
+    gap = np.isin(np.arange(10), [4, 5])
+    holed = Series("holed", np.arange(10.0), 3, 6, interpolated=gap)
+    origins = np.array([2, 3, 4, 5, 6, 7])
+    assert holed.counted(origins, 3).tolist() == [
+        [True, True, False],
+        [True, False, False],
+        [False, False, True],
+        [False, False, False],
+        [False, False, False],
+        [True, True, True],
+    ]
+    assert COUNTING.counted(origins, 3).all()
 
 
 def test_stocks_are_cut_by_date_and_held_out_tickers_only_test() -> None:

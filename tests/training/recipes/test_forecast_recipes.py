@@ -70,6 +70,19 @@ def test_the_exporter_can_score_a_checkpoint(recipe: tuple[ModuleType, Fit], tmp
     assert np.isfinite(scores[evaluation.gate.metric])
 
 
+def test_errors_and_coverage_leave_out_what_was_interpolated() -> None:
+    """The last ten values of a series are in no forecast's past, so figures that count them would be absurd."""
+    gap = np.arange(1500) >= 1490
+    fine, holed = hourly("fine", 1), hourly("holed", 1)
+    holed = replace(holed, values=np.where(gap, 1e6, holed.values), interpolated=gap)
+    network, _ = forecast_hourly.build([fine], forecast_hourly.Settings())
+    known = replace(fine, interpolated=gap)
+    found = forecast_hourly.figures(network.eval(), [known, holed], "test")
+    assert found["fine"] == found["holed"]
+    assert found["fine"] != forecast_hourly.figures(network, [fine], "test")["fine"]
+    assert all(one.actual.max() < 1e6 for one in forecast_hourly._samples(holed, "test"))
+
+
 def test_the_same_seed_gives_the_same_figures(recipe: tuple[ModuleType, Fit], tmp_path: Path) -> None:
     _, fit = recipe
     for name, seed in (("one", 5), ("two", 5), ("other", 6)):
