@@ -17,6 +17,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
+KEEP_THE_SIGN = {"Div": 2, "Slice": 1}
+"""Operators whose output is not negative if so many of their first inputs are not."""
 
 
 @dataclass
@@ -43,12 +45,26 @@ class Rewriter:
         """The value of a constant; None for what is computed."""
         return next((numpy_helper.to_array(tensor) for tensor in self.graph.initializer if tensor.name == name), None)
 
+    def never_negative(self, name: str) -> bool:
+        """Whether the graph shows it: clamped from above 0, and what is cut or divided out of that."""
+        node = next((node for node in self.graph.node if name in node.output), None)
+        if node is not None and node.op_type == "Clip":
+            low = self.initializer(node.input[1]) if len(node.input) > 1 else None
+            return low is not None and bool(low > 0)
+        count = 0 if node is None else KEEP_THE_SIGN.get(node.op_type, 0)
+        return count > 0 and all(map(self.never_negative, node.input[:count]))
+
 
 def log(node: onnx.NodeProto, to: Rewriter) -> None:
-    """log(x) = asinh((x - 1 / x) / 2), for x > 0."""
-    value = node.input[0]
-    difference = to.add("Sub", value, to.add("Reciprocal", value))
-    to.add("Asinh", to.add("Mul", difference, to.constant(0.5)), output=node.output[0])
+    """log(x) = asinh((x - 1 / x) / 2), for x > 0; of what is below 0 asinh has a value, but the logarithm has none."""
+    value, positive = node.input[0], to.never_negative(node.input[0])
+    size = value if positive else to.add("Abs", value)  # also since -0.0 is to be -inf
+    half = to.add("Mul", to.add("Sub", size, to.add("Reciprocal", size)), to.constant(0.5))
+    if positive:
+        to.add("Asinh", half, output=node.output[0])
+    else:
+        below = to.add("Less", value, to.constant(0.0))
+        to.add("Where", below, to.constant(float("nan")), to.add("Asinh", half), output=node.output[0])
 
 
 def softplus(node: onnx.NodeProto, to: Rewriter) -> None:

@@ -82,6 +82,26 @@ def test_what_is_exact_or_unknown_is_left_alone(operator: str, second: np.ndarra
     assert operators(model) == {operator: 1}
 
 
+def test_the_logarithm_of_what_is_below_0_is_no_number() -> None:
+    model = one_node("Log", None)
+    make_exact(model)
+    x = np.resize(np.array([-30, -1e-30, -np.inf, np.nan, 0.0, -0.0, 2, np.inf], np.float32), (2, 7, 24))
+    with np.errstate(all="ignore"):
+        expected = np.log(x)
+    np.testing.assert_allclose(run(model, x), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("nodes", "checked"), [("c = Clip(x, low)", 0), ("c = Clip(x, high)", 1), ("c = Neg(x)", 1)])
+def test_what_is_clamped_above_0_needs_no_look_at_the_sign(nodes: str, checked: int) -> None:
+    model = onnx.parser.parse_model(
+        f"""<ir_version: 10, opset_import: ["" : 20]> agraph (float[n, 4] x) => (float[n, 2] y)
+        <float low = {{1e-6}}, float high = {{-1.0}}, int64[1] from = {{0}}, int64[1] to = {{2}}, int64[1] axis = {{1}}>
+        {{ {nodes} s = Slice(c, from, to, axis) d = Div(s, s) y = Log(d) }}"""
+    )
+    make_exact(model)
+    assert operators(model).get("Where", 0) == checked
+
+
 @pytest.mark.parametrize("value", [1e-30, 1e-3, 0.9999, 1.0, 1.0001, 7.0, 1e30])
 def test_the_logarithm_is_right_at_every_magnitude(value: float) -> None:
     model = one_node("Log", None)
