@@ -91,6 +91,9 @@ def _opened(folder: Path, trusted: Sequence["Ed25519PublicKey"] | None = None) -
     path = folder / MANIFEST
     try:
         data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        advice = "name the folder of one version, models/NAME/VERSION"
+        raise BundleError(f"{path}: there is no such file; {advice}") from error
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror}); {MAY_READ}") from error
     if trusted is not None:
@@ -214,21 +217,24 @@ def publish(staged: Path, target: Path, overwrite: bool = False) -> Bundle:
 
     `staged` must lie on the same file system. A bundle that stands at `target` is replaced if `overwrite` says so.
     Raises BundleError if it does not, or if the new one is wrong; then, and if it cannot be moved, nothing has changed.
+    What replacing has put aside and could not put back, for it was killed, comes back first.
     """
     found = _at(target, _opened(staged))
     found.verify()
+    old = target.with_name(f".{target.name}.old")
+    if _has_manifest(old) and not target.exists():
+        old.rename(target)
     replaces = target.exists()
     if replaces and not overwrite:
         raise BundleError(f"{target}: there is already a bundle; take another version, or give --overwrite")
     target.parent.mkdir(parents=True, exist_ok=True)
-    old = target.with_name(f".{target.name}.old")
-    if replaces:
-        shutil.rmtree(old, ignore_errors=True)
-        target.rename(old)
+    shutil.rmtree(old, ignore_errors=True)
     try:
-        staged.rename(target)
-    except OSError:
         if replaces:
+            target.rename(old)
+        staged.rename(target)
+    except BaseException:  # Ctrl-C, too, must not leave the place empty
+        if old.exists() and not target.exists():
             old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True)

@@ -307,20 +307,43 @@ def test_publishing_replaces_what_is_there_on_demand(tmp_path: Path) -> None:
     assert not staged.exists()
 
 
-def test_a_bundle_that_cannot_be_moved_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fault", [OSError(18, "Invalid cross-device link"), KeyboardInterrupt()])
+@pytest.mark.parametrize("moved_aside", [True, False])
+def test_a_bundle_that_cannot_be_moved_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException, moved_aside: bool
+) -> None:
     def refuse(self: Path, target: Path) -> Path:
-        if self == staged:
-            raise OSError(18, "Invalid cross-device link")
-        return rename(self, target)
+        if moved_aside and self == staged:
+            raise fault
+        found = rename(self, target)
+        if target.name == ".1.old":
+            raise fault
+        return found
 
     target = bundle_at(tmp_path / "models" / "prices" / "1", title="old")
     staged = bundle_at(tmp_path / "prices" / "1", title="new")
     rename = Path.rename
     monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(OSError, match="cross-device"):
+    with pytest.raises(type(fault)):
         bundle.publish(staged, target, overwrite=True)
     assert bundle.read(target).manifest.title == "old"
     assert [path.name for path in target.parent.iterdir()] == ["1"]
+
+
+def test_what_a_killed_export_put_aside_comes_back(tmp_path: Path) -> None:
+    target = bundle_at(tmp_path / "models" / "prices" / "1", title="old")
+    target.rename(target.with_name(".1.old"))
+    staged = bundle_at(tmp_path / "prices" / "1", title="new")
+    with pytest.raises(BundleError, match="there is already a bundle"):
+        bundle.publish(staged, target)
+    assert bundle.read(target).manifest.title == "old"
+
+
+@pytest.mark.parametrize("place", ["none/1", "prices", "prices/1/fp32.onnx"])
+def test_what_is_no_bundle_is_not_called_unreadable(tmp_path: Path, place: str) -> None:
+    bundle_at(tmp_path / "prices" / "1")
+    with pytest.raises(BundleError, match=r"there is no such file; name the folder of one version, models/NAME/VERS"):
+        bundle.read(tmp_path / place)
 
 
 @pytest.mark.parametrize("fault", [{"version": 2}, {"files": {"fp32.onnx": "0" * 64}}, {"digest": "0" * 64}])
