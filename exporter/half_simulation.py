@@ -15,11 +15,10 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from exporter.half import half
-from exporter.sample import sample
+from exporter.half import half, why_not_half
+from exporter.sample import opened, sample
 from exporter.sessions import StepSession, alone
 from exporter.verify import parity
-from models import bundle as bundles
 
 
 class GatherElements(OpRun):
@@ -60,13 +59,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("bundle", type=Path, help="models/NAME/VERSION")
     parser.add_argument("--rows", type=int, default=64, help="sequences of the sample (default 64)")
     options = parser.parse_args(arguments)
-    bundle = bundles.read(options.bundle)
+    bundle = opened(options.bundle)
     rows, state = sample(bundle, options.rows), bundle.manifest.initial_state()
+    per_step = bundle.manifest.outputs.when == "per_step"
     fp32 = onnx.load(bundle.path(bundle.manifest.precisions["fp32"].file))
+    if reason := why_not_half(fp32):
+        raise SystemExit(f"error: {bundle.folder} has no float16 form: {reason}")
     model = half(fp32)
-    expected = alone(StepSession(fp32.SerializeToString(), state), rows).outputs
-    rounded_weights = alone(StepSession(model.SerializeToString(), state), rows).outputs
-    rounded_everything = alone(HalfSession(model, state), rows).outputs
+    expected, rounded_weights = (
+        alone(StepSession(graph.SerializeToString(), state, per_step=per_step), rows).outputs for graph in (fp32, model)
+    )
+    rounded_everything = alone(HalfSession(model, state, per_step), rows).outputs
     print(f"{len(rows)} sequences, largest difference to fp32:")
     print(f"weights in float16: {parity(expected, rounded_weights):.2g}")
     print(f"every value of the recurrent layers in float16: {parity(expected, rounded_everything):.2g}")

@@ -23,7 +23,7 @@ from training.evaluation import Evaluation, Gate, Split, predict
 UNLABELLED = Options(without_evaluation=True, parity=2e-4, quantized_parity=0.4, allowed_loss=0.5)
 
 
-def source(name: str) -> Source:
+def source(name: str, padding: bool = True) -> Source:
     network = strong(NETWORKS[name]())
     return Source(
         task="tagging" if network.per_step else "regression",
@@ -35,7 +35,7 @@ def source(name: str) -> Source:
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         provenance="Random `weights`.",
         names=("low", "middle", "high"),
-        padding=name not in WITHOUT_PADDING,
+        padding=padding and name not in WITHOUT_PADDING,
         about=About("Three <numbers>", "For a test.", "MIT"),
     )
 
