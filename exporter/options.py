@@ -11,11 +11,7 @@ class Options:
 
     parity: float = 1e-4
     """Largest difference of fp32's outputs to the reference, by a row's largest output where that is above 1. What is
-    seen is 1e-6 to 1e-5: the same sums in another order."""
-    quantized_parity: float | None = None
-    """The same for every other precision. None accepts any: their error is judged by the metric."""
-    invariance: float = 0.0
-    """Largest difference that batch-mates, order, padding, chunks or threads may make. 0 means: to the bit."""
+    seen is 1e-6 to 1e-5: the same sums in another order. The error of other precisions is judged by the metric."""
     allowed_loss: float | None = None
     """How much worse than fp32's the metric may get; None takes what the evaluation says."""
     relative: bool | None = None

@@ -40,7 +40,7 @@ class Variant:
 
 
 def study(bundle: Bundle, rows: Rows) -> Iterator[Variant]:
-    """Every int8 variant of a bundle that has an int8 file, against fp32. SystemExit where ONNX Runtime runs one not."""
+    """Every int8 variant of a bundle that has an int8 file, against fp32. SystemExit if one cannot run."""
     fp32, int8 = _model(bundle, "fp32"), _model(bundle, "int8")
     reduced = quantized(onnx.load_from_string(fp32), True, clamped_at(onnx.load_from_string(int8)))
     variants = {

@@ -133,19 +133,16 @@ def invariance(subject: Subject, rows: Rows, seed: int = 0) -> Invariance:
     return runs(subject, rows, seed).moved()
 
 
-def check_invariance(
-    found: Invariance, precision: Precision, subject: Subject, rows: Rows, accepted: float = 0.0
-) -> None:
-    """Raises CheckFailed, which names the first node that is to blame, if anything moved more than is accepted."""
+def check_invariance(found: Invariance, precision: Precision, subject: Subject, rows: Rows) -> None:
+    """Raises CheckFailed, which names the first node that is to blame, if anything moved."""
     values = found.model_dump(exclude={"sequences"})
-    moved = {name: value for name, value in values.items() if value is not None and not value <= accepted}
+    moved = {name: value for name, value in values.items() if value is not None and not value <= 0}
     if moved:
         by = ", ".join(f"{name} by {value:.3g}" for name, value in moved.items())
         shortest = min(len(row) for row in rows)
         culprit = suspect(subject.model, subject.initial_state, [row[:shortest] for row in rows[:BATCH]])
         hint = f"; the first node whose value depends on the batch is {culprit}" if culprit else ""
-        wanted = f"at most {accepted:g}" if accepted else "exactly 0"
-        raise CheckFailed(f"invariance: {precision} results change with {by}, {wanted} is accepted{hint}")
+        raise CheckFailed(f"invariance: {precision} results change with {by}, exactly 0 is accepted{hint}")
 
 
 def of_few_lengths(rows: Rows) -> list[np.ndarray]:

@@ -65,9 +65,9 @@ def _problem_in_onnx(source: Source, rows: Rows, options: Options) -> str | None
             built = build(source, rows, replace(options, precisions=("fp32",)))
         subject = describe.subject(source, built, "fp32")
         found = alone(subject.session(), rows).outputs
-        check_parity(verify.parity(as_array(source.reference(rows), built.per_step), found), "fp32", options)
+        check_parity(verify.parity(as_array(source.reference(rows), built.per_step), found), options)
         invariance = verify.invariance(subject, rows)
-        verify.check_invariance(invariance, "fp32", subject, rows, options.invariance)
+        verify.check_invariance(invariance, "fp32", subject, rows)
     except ExportError as error:
         return str(error)
     except Exception as error:  # whatever somebody else's code makes of tracing is a reason

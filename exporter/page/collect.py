@@ -29,17 +29,15 @@ def collect(done: Export, manifest: Manifest, folder: Path) -> Findings:
     """Everything that the report says. `folder` holds the bundle but for the report."""
     rows = check.spread(done.rows, check.PARITY_ROWS)
     plain, without = comparison(done, rows)
-    limits = done.options
     outputs, far = implementations(done, rows, plain), done.findings["fp32"].far_rows
-    compared = parity.parity(outputs, limits.parity, limits.quantized_parity, far)
+    compared = parity.parity(outputs, done.options.parity, far)
     found, speeds = tuple(invariance(manifest, plain)), tuple(speed(manifest))
     score = task_metric(done)
     return Findings(
         identity=identity(done, manifest, folder),
-        checks=verdict.checks(compared, found, score, speeds, manifest.reasons, limits.invariance),
+        checks=verdict.checks(compared, found, score, speeds, manifest.reasons),
         parity=compared,
         invariance=found,
-        invariance_tolerance=limits.invariance,
         without_comparison=without,
         metric=score,
         speeds=Speeds(

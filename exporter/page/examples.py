@@ -162,18 +162,18 @@ def _truth(truth: np.ndarray | None, row: int, reader: Reader) -> str | None:
 def _lines(
     row: np.ndarray, reference: np.ndarray, compared: np.ndarray, reader: Reader, came: np.ndarray | None
 ) -> Lines | None:
-    """The series, by its first feature; of a forecast, the middle quantiles and what came."""
+    """The series, by its first feature; of a forecast, the medians and what came."""
     if row.ndim != 2:
         return None
     if reader.outputs.quantiles is None or reference.ndim != 2:
         return Lines(past=_short(row[-LONGEST_PAST:, 0]))
-    middle = reference.shape[1] // 2
+    median = reader.outputs.quantiles.index(0.5)
     known = came is not None and np.shape(came) == reference.shape[:1]
     return Lines(
         past=_short(row[-min(LONGEST_PAST, max(SHORTEST_PAST, 2 * len(reference))) :, 0]),
         came=_short(came) if known else (),
-        reference=_short(reference[:, middle]),
-        compared=_short(compared[:, middle]),
+        reference=_short(reference[:, median]),
+        compared=_short(compared[:, median]),
     )
 
 

@@ -79,9 +79,7 @@ class Parity(Part):
     """The first one is the network as it was trained."""
     differences: tuple[Difference, ...]
     tolerance: float
-    """The largest difference to the trained network that is accepted of fp32."""
-    quantized_tolerance: float | None = None
-    """The same of every other precision; None: the metric alone decides."""
+    """The largest difference to the trained network that is accepted of fp32; of others the metric alone decides."""
     far_rows: int = 0
     """Rows far outside the range of these, on which fp32 had to answer as the trained network does, too."""
 
@@ -191,8 +189,6 @@ class Findings(Part):
     checks: tuple[Check, ...]
     parity: Parity | None
     invariance: tuple[Invariance, ...]
-    invariance_tolerance: float = 0.0
-    """The largest difference by company that is accepted; 0: to the bit."""
     without_comparison: str | None = None
     """Why plain dynamic int8 is not beside the pinned one, where it should be."""
     metric: Metric | None

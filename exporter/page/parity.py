@@ -13,9 +13,7 @@ LOWEST, HIGHEST = -9.0, 1.0
 BINS = 60
 
 
-def parity(
-    outputs: Mapping[str, np.ndarray], tolerance: float, quantized_tolerance: float | None = None, far_rows: int = 0
-) -> Parity:
+def parity(outputs: Mapping[str, np.ndarray], tolerance: float, far_rows: int = 0) -> Parity:
     """`outputs` [N, ...] of the same rows by implementation; the first is the reference that differences scale with."""
     reference = next(iter(outputs.values()))
     scale = scales(reference)
@@ -27,7 +25,6 @@ def parity(
         implementations=tuple(outputs),
         differences=tuple(differences),
         tolerance=tolerance,
-        quantized_tolerance=quantized_tolerance,
         far_rows=far_rows,
     )
 

@@ -25,8 +25,8 @@ FEWEST_PRICES = 500
 class Series:
     """Evenly spaced values, float64 [N], oldest first: training rows, then validation rows, then test rows.
 
-    `unseen` marks a series of which no network gets to see a value in training. `interpolated`, bool [N], marks rows that
-    nobody measured; None: there are none.
+    `unseen` marks a series of which no network gets to see a value in training. `interpolated`, bool [N], marks rows
+    that nobody measured; None: there are none.
     """
 
     name: str

@@ -42,8 +42,8 @@ NOTES = {
     "coverage": "share of actual values within the 80 % interval; hours that had one and the same value on each of the "
     "last seven days, like a solar plant's nights, are left out: there the interval is a point, and right",
     "coverage_all_hours": "the same over every hour that was measured",
-    "interpolated": "hours that are missing in a series are interpolated for the network to read; errors and coverage, of "
-    "the network and of what it is compared with, leave out such hours, and forecasts that start inside a gap",
+    "interpolated": "hours that are missing in a series are interpolated for the network to read; errors and coverage, "
+    "of the network and of what it is compared with, leave out such hours, and forecasts that start inside a gap",
     "mae_from_one_week": "with the shortest history that is allowed, 168 values; all other figures are with two weeks",
 }
 DETAILS = {"horizon": HORIZON, "default_horizon": 24, "quantiles": list(QUANTILES), "frequency": "hour"}

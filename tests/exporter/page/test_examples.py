@@ -97,6 +97,15 @@ def test_a_forecast_shows_its_lines_and_decides_nothing() -> None:
     assert len(worst.lines.past) < 100
 
 
+def test_the_median_need_not_be_in_the_middle() -> None:
+    reader = Reader("forecast", Outputs(shape=(5, 2), quantiles=(0.5, 0.9)))
+    before = np.arange(10, dtype=np.float32).reshape(1, 5, 2)
+    found = examples(Pair("a", "b", before, before + 1), [np.ones((9, 1), np.float32)], reader, "rows", None, None)
+    lines = found.worst[0].lines
+    assert lines.reference == tuple(before[0, :, 0])
+    assert lines.compared == tuple(before[0, :, 0] + 1)
+
+
 def test_tagging_flips_where_any_step_does() -> None:
     reader = Reader("tagging", Outputs(when="per_step", shape=(2,), labels=("off", "on")))
     before = np.tile(binary([0.1]), (2, 6, 1))
