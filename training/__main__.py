@@ -4,7 +4,7 @@ import argparse
 import math
 from pathlib import Path
 
-from training import hyperparameters, recipes
+from training import hyperparameters, loop, recipes
 from training.corpora import catalogue, downloads
 
 
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
             _search(options)
         else:
             _fit(options)
-    except (downloads.CorpusUnavailable, hyperparameters.NoSuchValue) as error:
+    except (downloads.CorpusUnavailable, hyperparameters.NoSuchValue, loop.Diverged) as error:
         raise SystemExit(f"error: {error}") from error
 
 

@@ -58,7 +58,7 @@ class Choice:
 
 
 class NoSuchValue(ValueError):
-    """A hyperparameter that does not exist, or no number for it."""
+    """A hyperparameter that does not exist, no number for it, or one that is out of its range."""
 
 
 Space = Mapping[str, Whole | Real | Choice]
@@ -100,4 +100,6 @@ def parsed(assignments: list[str], space: Space) -> dict[str, int | float]:
             chosen[name] = float(text) if isinstance(space[name], Real) else int(text)
         except ValueError:
             raise NoSuchValue(f"{name}: {text!r} is no number; it may be {space[name]}") from None
+        if chosen[name] not in space[name]:
+            raise NoSuchValue(f"{name}: {text} was given; it may be {space[name]}")
     return chosen

@@ -41,6 +41,10 @@ class Epoch:
     validation: dict[str, float]
 
 
+class Diverged(RuntimeError):
+    """No epoch had a validation loss that is a number, so there are no best weights."""
+
+
 OnEpoch = Callable[[Epoch], None]
 
 
@@ -67,7 +71,7 @@ def fit(
 ) -> list[Epoch]:
     """Train `network` in place; afterwards it holds the averaged weights of the best epoch.
 
-    `on_epoch` is told each row of the curve as it is known, and may raise to end training.
+    `on_epoch` is told each row of the curve as it is known, and may raise to end training. Raises Diverged.
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
@@ -94,6 +98,8 @@ def fit(
             on_epoch(curve[-1])
             if epoch - best.epoch >= schedule.patience:
                 break
+    if not best.weights:
+        raise Diverged(f"{name}: the validation loss was never a finite number; train with a lower learning rate")
     network.load_state_dict(best.weights)
     network.eval()
     return curve

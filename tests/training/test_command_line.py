@@ -9,7 +9,8 @@ from training import __main__ as command_line
 from training import hyperparameters, recipes
 from training.corpora import catalogue, downloads
 from training.corpora.downloads import CorpusUnavailable
-from training.hyperparameters import Real, Whole
+from training.hyperparameters import Choice, Real, Whole
+from training.loop import Diverged
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class FakeRecipe:
     """Remembers how it was called."""
 
     Settings = FakeSettings
-    SPACE: ClassVar = {"size": Whole(1, 9, step=2), "rate": Real(0, 1)}
+    SPACE: ClassVar = {"size": Whole(1, 9, step=2), "rate": Real(0, 1), "layers": Choice((1, 2))}
 
     def __init__(self) -> None:
         self.calls: list[tuple[Path, int, FakeSettings]] = []
@@ -78,13 +79,29 @@ def test_fit_passes_its_options(monkeypatch: pytest.MonkeyPatch, options: list[s
     ("value", "said"),
     [
         ("size=many", "error: size: 'many' is no number; it may be 1 to 9 in steps of 2"),
-        ("depth=2", "error: 'depth' is no hyperparameter of this recipe; there are: size, rate"),
+        ("size=4", "error: size: 4 was given; it may be 1 to 9 in steps of 2"),
+        ("size=-3", "error: size: -3 was given; it may be 1 to 9 in steps of 2"),
+        ("rate=1.5", r"error: rate: 1\.5 was given; it may be 0 to 1"),
+        ("rate=nan", "error: rate: nan was given; it may be 0 to 1"),
+        ("layers=3", "error: layers: 3 was given; it may be 1, 2"),
+        ("depth=2", "error: 'depth' is no hyperparameter of this recipe; there are: size, rate, layers"),
     ],
 )
 def test_a_wrong_hyperparameter_ends_in_one_sentence(monkeypatch: pytest.MonkeyPatch, value: str, said: str) -> None:
     monkeypatch.setattr(recipes, "load", lambda _: FakeRecipe())
     with pytest.raises(SystemExit, match=f"^{said}$"):
         command_line.main(["fit", "sentiment", "--with", value])
+
+
+def test_a_training_that_diverges_ends_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fit(*_: object) -> None:
+        raise Diverged("sentiment: the loss was never a number")
+
+    recipe = FakeRecipe()
+    monkeypatch.setattr(recipe, "fit", fit)
+    monkeypatch.setattr(recipes, "load", lambda _: recipe)
+    with pytest.raises(SystemExit, match=r"^error: sentiment: the loss was never a number$"):
+        command_line.main(["fit", "sentiment"])
 
 
 def test_a_search_without_optuna_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.loop import Schedule, as_json, fit, seed_everything
+from training.loop import Diverged, Schedule, as_json, fit, seed_everything
 
 SCHEDULE = Schedule(epochs=6, steps_per_epoch=20, averaging=0.5)
 
@@ -50,6 +50,12 @@ def test_it_stops_early_and_restores_the_best_weights() -> None:
     network, curve = regression(validate=validate)
     assert len(curve) == 5, "three epochs without improvement after the second"
     assert torch.equal(network.weight, seen[1])
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_never_a_number_ends_in_one_sentence(loss: float) -> None:
+    with pytest.raises(Diverged, match="training: the validation loss was never a finite number; train with a lower"):
+        regression(validate=lambda _: {"loss": loss})
 
 
 def test_a_steep_step_is_clipped() -> None:
