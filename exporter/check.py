@@ -11,6 +11,7 @@ from exporter.errors import CheckFailed
 from exporter.options import Options
 from exporter.report import Built, Finding
 from exporter.sessions import Rows, StepSession, by_length, pad, together
+from exporter.sessions import spread as spread
 from exporter.source import Outputs, Source
 from exporter.verify import Subject
 from models.manifest import Invariance, Precision
@@ -149,11 +150,6 @@ def score(session: StepSession, rows: Rows, title: str) -> np.ndarray:
     """Outputs [N, ...] for whole sequences, with a progress bar on a terminal."""
     with tqdm(by_length(rows, SCORE_BATCH), desc=title, unit="batch", leave=False, disable=None) as batches:
         return together(session, batches, rows).outputs
-
-
-def spread(rows: Rows, count: int) -> list[np.ndarray]:
-    """At most `count` of the rows, evenly over their order."""
-    return [rows[place] for place in np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
 
 
 def as_array(outputs: Outputs, per_step: bool) -> np.ndarray:

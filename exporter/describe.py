@@ -138,7 +138,7 @@ def state_slice(part: StateSlice) -> schema.StateSlice:
 
 
 def statistics(source: Source, rows: Rows) -> schema.Statistics:
-    """Of the validation rows, which are drawn from the same source as the training rows."""
+    """Of the validation rows."""
     lengths = [len(row) for row in rows]
     values = np.concatenate(rows).ravel()
     if source.vocabulary is None:

@@ -14,12 +14,11 @@ import torch
 from torch import nn
 
 from exporter.recurrent import exportable, why_not_pinnable
-from exporter.source import About, Source
+from exporter.source import About, Source, clip_of
 from models.manifest import Inputs, Steps, Task
 from training import checkpoint as checkpoints
 from training.evaluation import predict
 from training.networks import forecast, gallery, sentiment, stock
-from training.networks.recurrent import Recurrent
 from training.networks.step import StepNetwork, WholeNetwork
 
 LARGEST = 2048
@@ -79,7 +78,6 @@ class Exhibit:
     def source(self) -> Source:
         """What `exporter.export.export` takes."""
         network = self.network()
-        clips = [module.input_clip for module in network.modules() if isinstance(module, Recurrent)]
         return Source(
             task=self.answer.task,
             reference=lambda rows: predict(network, rows),
@@ -93,7 +91,7 @@ class Exhibit:
             scores=self.answer.scores,
             quantiles=self.answer.quantiles,
             names=self.answer.names,
-            clip=next((clip for clip in clips if clip is not None), None),
+            clip=clip_of(network),
             about=About(self.name, self.provenance, "MIT"),
             float64=lambda rows: predict(copy.deepcopy(network).double(), rows, double=True),
         )

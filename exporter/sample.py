@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from exporter.check import spread
-from exporter.sessions import Rows
+from exporter.sessions import Rows, spread
 from exporter.verify import generated_rows
 from models import bundle as bundles
 from models.bundle import Bundle, BundleError

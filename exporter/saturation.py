@@ -16,10 +16,9 @@ import numpy as np
 import onnx
 
 from exporter.kernels import saturates
-from exporter.page.unpinned import REFUSALS
 from exporter.quantize import clamped_at, quantized
 from exporter.sample import opened, sample
-from exporter.sessions import Rows, StepSession, by_length, together
+from exporter.sessions import REFUSALS, Rows, StepSession, by_length, together
 from models.bundle import Bundle
 
 BATCH = 8

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnxruntime as ort
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, RuntimeException
+from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NotImplementedInOrt
 
 from exporter.kernels import EXACT_SUMS, saturates
 
+REFUSALS = (Fail, InvalidArgument, InvalidGraph, NotImplementedInOrt, RuntimeException)
+"""What ONNX Runtime raises for a graph that it does not run."""
 Rows = Sequence[np.ndarray]
 """Encoded sequences: each int64 [T] or float32 [T, F]."""
 
@@ -153,6 +157,11 @@ def in_chunks(session: StepSession, rows: Rows, chunk: int, first_chunk: int, sl
                 found[place] = (np.concatenate(pieces) if session.per_step else part, states[slot])
                 del running[place]
     return _in_order(session, found)
+
+
+def spread(rows: Rows, count: int) -> list[np.ndarray]:
+    """At most `count` of the rows, evenly over their order."""
+    return [rows[place] for place in np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
 
 
 def by_length(rows: Rows, batch_size: int) -> list[list[int]]:

@@ -110,7 +110,7 @@ def of_checkpoint(checkpoint: Checkpoint) -> Source:
         quantiles=None if details.get("quantiles") is None else tuple(details["quantiles"]),
         default_horizon=details.get("default_horizon"),
         tokenizer=checkpoint.tokenizer,
-        clip=_clip(network),
+        clip=clip_of(network),
         template=description.recipe,
         float64=lambda rows: predict(copy.deepcopy(network).double(), rows, double=True),
         checkpoint=checkpoint,
@@ -124,6 +124,7 @@ def _inputs(checkpoint: Checkpoint) -> schema.Inputs:
     return schema.Inputs(kind="features", features=details.get("features", 1), above=details.get("above"))
 
 
-def _clip(network: AnyNetwork) -> float | None:
+def clip_of(network: AnyNetwork) -> float | None:
+    """Where the network clamps what a recurrent layer reads; None if it does not."""
     clips = [module.input_clip for module in network.modules() if isinstance(module, Recurrent)]
     return next((value for value in clips if value is not None), None)

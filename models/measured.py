@@ -65,11 +65,11 @@ class Gate(Part):
 
 
 class Statistics(Part):
-    """What the training inputs looked like, to notice when production's look different."""
+    """What the validation rows looked like. Told to people; no program compares requests with it."""
 
     length_quantiles: dict[str, float]
-    """Number of time steps at the 0.05, 0.5, 0.95 and 1.0 quantile of the training sequences."""
+    """Number of time steps at the 0.05, 0.5, 0.95 and 1.0 quantile of the rows."""
     unknown_rate: float | None = None
     """Share of unknown tokens (text)."""
     value_quantiles: dict[str, float] | None = None
-    """Raw input values (features)."""
+    """Raw input values, of all features together. The example in the server's documentation lies between them."""

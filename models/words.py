@@ -4,9 +4,9 @@
 `TextVectorization.get_vocabulary()`). How a text is split is not in such a file, so it is fixed here:
 
 * Text is lower-cased, unless the vocabulary has words with capitals.
-* A word is a run of letters and digits; an apostrophe inside is part of it if the vocabulary has such a word, else the
-  word is split there. A Han character is a word. A punctuation mark counts if it is in the vocabulary, else it is
-  left out.
+* A word is a run of letters, digits and underscores; an apostrophe inside is part of it if the vocabulary has such a
+  word, else the word is split there. A Han character is a word. A punctuation mark counts if it is in the vocabulary,
+  else it is left out.
 * A list that begins with "" is one of Keras' TextVectorization. As in that layer, unless it was told otherwise: ASCII
   letters are lower-cased, ASCII punctuation is removed, and the rest is split at ASCII white space.
 * What is not in the vocabulary becomes the entry "<unk>", "[UNK]", "<UNK>", "<OOV>" or "<oov>"; without such an entry

@@ -2,20 +2,16 @@
 
 from dataclasses import dataclass
 
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, RuntimeException
-from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NotImplementedInOrt
-
 from exporter import build, describe, graph, verify
 from exporter.page import parity
 from exporter.quantize import unpinned_int8
 from exporter.report import Built, Export
-from exporter.sessions import Results, Rows
+from exporter.sessions import REFUSALS, Results, Rows
 from exporter.verify import Subject
 from models.manifest import Invariance
 from training.networks.step import StepNetwork
 
 UNPINNED = "unpinned int8"
-REFUSALS = (Fail, InvalidArgument, InvalidGraph, NotImplementedInOrt, RuntimeException)
 
 
 class NotRunnable(Exception):

@@ -11,7 +11,7 @@ import pytest
 from exporter import half_simulation, sample, saturation
 from exporter.export import export
 from exporter.options import Options
-from exporter.sessions import Rows
+from exporter.sessions import REFUSALS, Rows
 from models.bundle import Bundle
 from models.manifest import Inputs, Steps
 from tests.exporter.page.test_page import source
@@ -83,7 +83,7 @@ def test_a_variant_that_onnx_runtime_does_not_run_ends_in_one_sentence(
 
     def run(bundle: Bundle, model: bytes, exact_sums: bool, rows: Rows) -> np.ndarray:
         if exact_sums:
-            raise saturation.REFUSALS[0]("no such kernel")
+            raise REFUSALS[0]("no such kernel")
         return outputs(bundle, model, exact_sums, rows)
 
     monkeypatch.setattr(saturation, "_outputs", run)

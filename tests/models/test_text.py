@@ -178,6 +178,7 @@ def test_words_are_split_at_marks_and_apostrophes(tmp_path: Path) -> None:
     assert words(encoder, "I DON'T") == ["<unk>", "don't"]
     assert words(encoder, "很干净。नमस्ते") == ["<unk>", "干", "净", "नमस्ते"]
     assert words(encoder, "<pad> [PAD] ...") == ["<unk>", "<unk>"]
+    assert words(encoder, "good_film good-film") == ["<unk>", "good", "film"], "an underscore is part of a word"
 
 
 def test_capitals_count_where_the_vocabulary_has_them(tmp_path: Path) -> None:

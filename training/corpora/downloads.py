@@ -1,6 +1,5 @@
 """Fetch pinned files into a cache: resumed where they broke off, retried, never used before their sha256 is right."""
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ import platformdirs
 import tenacity
 from tqdm import tqdm
 
+from models.bundle import sha256
 from training.corpora import package_index
 
 CACHE_VARIABLE = "TRAINING_CACHE"
@@ -49,14 +49,9 @@ def cache_folder() -> Path:
     return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_path("lstm-server") / "corpora")
 
 
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def cached(pinned: PinnedFile) -> Path | None:
     path = cache_folder() / pinned.filename
-    return path if path.is_file() and sha256_of(path) == pinned.sha256 else None
+    return path if path.is_file() and sha256(path) == pinned.sha256 else None
 
 
 def fetch(pinned: PinnedFile) -> Path:
@@ -73,7 +68,7 @@ def _download(pinned: PinnedFile) -> Path:
     except (httpx2.HTTPError, OSError) as error:
         reason, *_ = str(error).splitlines() or [type(error).__name__]
         raise unavailable(pinned, reason) from error
-    if (digest := sha256_of(partial)) != pinned.sha256:
+    if (digest := sha256(partial)) != pinned.sha256:
         partial.unlink()
         raise unavailable(pinned, f"its sha256 is {digest}, and only {pinned.sha256} is accepted")
     return partial.replace(target)

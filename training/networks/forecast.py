@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.networks.recurrent import Recurrent, top_hidden
-from training.networks.running import running_sum
+from training.networks.running import running_sums
 from training.networks.step import StateSlice, StepNetwork
 
 DAY, WEEK = 24, 168
@@ -161,7 +161,9 @@ class ForecastNetwork(StepNetwork):
         history = torch.cat([carried["recent"], values], 1)
         before = torch.stack([history[:, CONTEXT - lag : history.shape[1] - lag] for lag in LAGS], 2)
         differences = torch.where(valid[..., None], values[..., None] - before, 0.0)
-        changes = torch.cat([carried["changes"], running_sum(carried["changes"][:, -1:], differences[..., 0].abs())], 1)
+        changes = torch.cat(
+            [carried["changes"], running_sums(carried["changes"][:, -1:], differences[..., 0].abs())], 1
+        )
         count = carried["count"] + torch.arange(1, values.shape[1] + 1, device=values.device)
         scale = (changes[:, WEEK:] - changes[:, : values.shape[1]]) / count.clamp_max(WEEK)
         features = differences / scale.clamp_min(SMALLEST_SCALE)[..., None]

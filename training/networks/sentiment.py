@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from training.networks.recurrent import TokenRecurrent, top_hidden
+from training.networks.running import last_running_sum
 from training.networks.step import StateSlice, StepNetwork
 
 LOWEST = torch.finfo(torch.float32).min
@@ -65,9 +66,9 @@ class SentimentNetwork(StepNetwork):
         after = {
             "lstm": lstm,
             "maximum": torch.maximum(before["maximum"], torch.where(valid, hidden, LOWEST).amax(0)),
-            "sum": running_sum(before["sum"], hidden),
+            "sum": last_running_sum(before["sum"], hidden),
             "count": before["count"] + column,
-            "evidence": running_sum(before["evidence"], self._evidence(ids, before["previous"], valid)),
+            "evidence": last_running_sum(before["evidence"], self._evidence(ids, before["previous"], valid)),
             "previous": inputs.gather(1, column.long() - 1).float(),
         }
         return self._probabilities(after), self.join(after)
@@ -83,8 +84,3 @@ class SentimentNetwork(StepNetwork):
         mean, evidence = state["sum"] / state["count"], state["evidence"] / state["count"].sqrt()
         logit = self.head(torch.cat([state["maximum"], mean, last, evidence], 1))
         return torch.softmax(logit * self.sharpness, 1)
-
-
-def running_sum(before: Tensor, steps: Tensor) -> Tensor:
-    """before [B, F] plus steps [T, B, F], added one after the other: exact however the steps are cut into chunks."""
-    return torch.cat([before[None], steps]).cumsum(0)[-1]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.networks.recurrent import Recurrent, top_hidden
-from training.networks.running import running_sum
+from training.networks.running import running_sums
 from training.networks.step import StateSlice, StepNetwork
 
 CONTEXT = 60
@@ -71,7 +71,7 @@ class StockNetwork(StepNetwork):
     def features(self, returns: Tensor, valid: Tensor, carried: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """What the LSTM sees [B, T, 2], the return and its magnitude by the volatility so far, and the statistics."""
         count = carried["count"] + torch.arange(1, returns.shape[1] + 1, device=returns.device)
-        squares = running_sum(carried["squares"], returns.square())
+        squares = running_sums(carried["squares"], returns.square())
         volatility = (squares / count).sqrt().clamp_min(SMALLEST_VOLATILITY)
         standardised = returns / volatility
         features = torch.stack([standardised, standardised.abs() - 1], 2)

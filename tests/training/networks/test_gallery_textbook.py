@@ -135,15 +135,6 @@ def test_a_linear_layer_on_every_step() -> None:
 
 
 @torch.inference_mode()
-def test_a_language_model_trains_on_what_it_answers() -> None:
-    network, (inputs, lengths) = NAMED["language-model"].network(), row_of(NAMED["language-model"])
-    every = network.at_every_step(inputs, lengths)
-    for length in (1, 5, inputs.shape[1]):
-        answer, _ = network(inputs[:, :length], torch.tensor([length]), network.initial_state(1))
-        assert_close(answer[0], every[0, length - 1])
-
-
-@torch.inference_mode()
 def test_a_scaler_goes_in_and_out() -> None:
     network = gallery.StockPredictor().eval()
     inputs, lengths = torch.linspace(90, 110, 60)[None, :, None], torch.tensor([60])
