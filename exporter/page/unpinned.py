@@ -15,7 +15,8 @@ UNPINNED = "unpinned int8"
 
 
 class NotRunnable(Exception):
-    """ONNX Runtime does not run what plain dynamic quantization has made; the message says so to people."""
+    """Plain dynamic quantization makes nothing of a graph, or nothing that ONNX Runtime runs; the message says so to
+    people."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,22 @@ class Unpinned:
 
 def unpinned(done: Export, rows: Rows) -> Unpinned | None:
     """The network quantized without pins; None if the export has no pinned int8 to compare it with. Raises NotRunnable:
-    where nodes share their weights, for example, `quantize_dynamic` makes a graph that fails."""
+    where nodes share their weights, for example, `quantize_dynamic` makes a graph that fails, or none."""
     if "int8" not in done.built.models:
         return None
     network = done.source.exportable(False)
     limits = done.source.limits
     smallest = 1 if done.built.chunkable else limits.smallest
     model = graph.to_onnx(network, build.example(rows, limits.largest), smallest)
+    try:
+        int8 = unpinned_int8(model)
+    except Exception as error:  # the tool of others raises anything at a graph that it does not understand
+        raise NotRunnable(
+            "Plain dynamic int8 was to be made for comparison, too, but quantize_dynamic cannot quantize this graph: "
+            f"it ended with {type(error).__name__}."
+        ) from error
     plain = Built(
-        models={"int8": unpinned_int8(model)},
+        models={"int8": int8},
         slices=network.state_slices() if isinstance(network, StepNetwork) else (),
         pinned=(),
         chunkable=done.built.chunkable,

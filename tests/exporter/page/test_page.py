@@ -1,7 +1,9 @@
 """Every bundle gets its report: with and without labelled rows, pins, chunks and padding."""
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from exporter.exhibits import EXHIBITS
 from exporter.export import export
 from exporter.options import Options
 from exporter.page import DATA, PAGE
-from exporter.page.collect import whole_characters
+from exporter.page.collect import comparison, whole_characters
 from exporter.page.findings import Findings
 from exporter.page.render import render
 from exporter.recurrent import exportable, why_not_pinnable
@@ -141,6 +143,19 @@ def test_a_comparison_that_cannot_run_is_no_reason_to_publish_nothing(tmp_path: 
     assert "cannot run the graph" in found.without_comparison
     assert "int8" in [one.precision for one in found.invariance]
     assert [layer.name for layer in found.activations.layers] == ["layer 1", "layer 2"]
+
+
+def test_neither_is_one_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: object) -> None:
+        raise RuntimeError("Unable to find data type for weight_name='linear_MatMul'. shape_inference failed")
+
+    module = importlib.import_module("exporter.page.unpinned")
+    monkeypatch.setattr(module, "unpinned_int8", fails)
+    monkeypatch.setattr(module.graph, "to_onnx", lambda *_: None)
+    built = SimpleNamespace(models={"int8": None}, chunkable=True)
+    found, reason = comparison(SimpleNamespace(source=source("series"), built=built), [np.ones((9, 2), np.float32)])
+    assert found is None
+    assert reason.endswith("quantize_dynamic cannot quantize this graph: it ended with RuntimeError.")
 
 
 def test_without_labelled_rows_the_report_says_so(published: Callable[..., Bundle]) -> None:
