@@ -69,6 +69,7 @@ def generated(source: Source) -> Rows:
 
 def publish(done: Export, target: Path) -> bundle.Bundle:
     """Write everything into a folder beside the target, and move it there in one step."""
+    new = not target.parent.exists()
     target.parent.mkdir(parents=True, exist_ok=True)
     staged = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -77,6 +78,8 @@ def publish(done: Export, target: Path) -> bundle.Bundle:
         return bundle.publish(staged, target, done.options.overwrite)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+        if new and not any(target.parent.iterdir()):
+            target.parent.rmdir()  # servers warn of a model without a version
 
 
 def write(done: Export, folder: Path, name: str, version: int) -> None:

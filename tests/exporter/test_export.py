@@ -329,6 +329,20 @@ def test_a_version_that_came_in_the_meantime_stays(
     assert bundle.read(target).manifest == published.manifest
 
 
+def test_an_export_that_fails_at_the_end_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("exporter.export.write", write)
+    for there in ([], ["models/prices/2"]):
+        for folder in there:
+            (tmp_path / folder).mkdir(parents=True)
+        with pytest.raises(OSError, match="no space left"):
+            publish(SimpleNamespace(options=Options()), tmp_path / "models" / "prices" / "1")
+        assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("models/*/*")] == there
+        assert (tmp_path / "models" / "prices").exists() == bool(there)
+
+
 def test_generated_rows_fit_the_manifest(exported: tuple[Checkpoint, Bundle]) -> None:
     manifest = exported[1].manifest
     rows = verify.generated_rows(manifest.inputs, manifest.steps, 30)
