@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -84,9 +85,16 @@ def _precisions(text: str) -> tuple[str, ...]:
 
 
 def _target(text: str) -> Path:
+    from models.manifest import NAME
+
     path = Path(text)
     if not (path.name.isdecimal() and path.name.isascii() and int(path.name) >= 1 and path.parent.name):
         raise argparse.ArgumentTypeError(f"{text!r} does not end in NAME/VERSION, VERSION being an integer from 1 on")
+    if not re.fullmatch(NAME, path.parent.name):
+        raise argparse.ArgumentTypeError(
+            f"{path.parent.name!r} is no name of a model; up to 64 of a-z, 0-9, '.', '_' and '-' are, beginning with a "
+            "letter or a digit; --title takes any text"
+        )
     return path
 
 

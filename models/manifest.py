@@ -15,7 +15,8 @@ from models.measured import Precision as Precision
 SCHEMA_VERSION: Literal[2] = 2
 
 Task = Literal["text-classification", "classification", "forecast", "regression", "tagging", "language-model"]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

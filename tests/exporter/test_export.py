@@ -294,6 +294,14 @@ def test_a_target_without_name_and_version_is_refused(target: str, capsys: pytes
     assert "does not end in NAME/VERSION" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["评论", "Reviews", "-x", "my model", "a" * 65])
+def test_a_name_that_no_manifest_may_have_is_refused_at_once(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["export", "checkpoints/x", f"--out=models/{name}/1"])
+    problem = f"'{name}' is no name of a model; up to 64 of a-z, 0-9, '.', '_' and '-' are, beginning with a letter"
+    assert problem in capsys.readouterr().err
+
+
 def test_a_missing_checkpoint_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"error: .*lacks checkpoint\.json.*training fit"):
         command.main([str(tmp_path), "--out", "models/prices/1"])
