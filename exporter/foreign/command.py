@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--without-evaluation", action="store_true", help="publish without labelled rows")
     clip_help = "clamp scaled features to [-X, X] in every precision, as training did"
     group.add_argument("--clip", type=_positive, metavar="X", help=clip_help)
-    group.add_argument("--title", metavar="TEXT", help="of the card (default: the bundle's name)")
+    group.add_argument("--title", metavar="TEXT", help="heading of the card (default: the bundle's name)")
     group.add_argument("--description", metavar="TEXT", help="a sentence or two for the card")
     group.add_argument("--licence", metavar="TEXT", help="of the weights (default: not stated)")
     group.add_argument("--max-steps", type=_count, metavar="N", help="longest sequence that will be served")
