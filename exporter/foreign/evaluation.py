@@ -17,6 +17,7 @@ from training.evaluation import Evaluation, Gate, Split
 
 SMALLEST_FILE = 4
 LONGEST_HINT = 80
+LONGEST_SHOWN = 60
 ACCURACY = Gate("accuracy", higher_is_better=True, allowed_loss=0.005)
 ERROR = Gate("mae", higher_is_better=False, allowed_loss=0.01, relative=True)
 PINBALL = Gate("pinball", higher_is_better=False, allowed_loss=0.01, relative=True)
@@ -41,9 +42,11 @@ class Labelled:
 def read(path: Path, tokenizer: TextEncoder | None) -> Labelled:
     """Raises ForeignError that names the line and the field."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ForeignError(f"--eval {path}: cannot be read ({error}); give a JSON Lines file of {EXPECTED}") from error
+        save = "save it as UTF-8, or " if isinstance(error, UnicodeDecodeError) else ""
+        wanted = f"{save}give a JSON Lines file of {EXPECTED}"
+        raise ForeignError(f"--eval {path}: cannot be read ({error}); {wanted}") from error
     found = Labelled(path, [], [], [])
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -81,10 +84,14 @@ def _encoded(found: Labelled, inputs: Any, tokenizer: TextEncoder | None) -> np.
         row = _numbers(found, inputs["values"], np.float32, "values")
         row = row[:, None] if row.ndim == 1 else row
     else:
-        raise found.refuse(-1, f"inputs: {json.dumps(inputs)[:60]} was given; expected is {EXPECTED}")
+        raise found.refuse(-1, f"inputs: {_shown(inputs)} was given; expected is {EXPECTED}")
     if not len(row):
         raise found.refuse(-1, "inputs: nothing is left to read; leave such rows out")
     return row
+
+
+def _shown(given: Any) -> str:
+    return json.dumps(given, ensure_ascii=False)[:LONGEST_SHOWN]
 
 
 def _numbers(found: Labelled, given: list[Any], dtype: type, field: str) -> np.ndarray:
@@ -151,7 +158,7 @@ def _target(found: Labelled, place: int, source: Source) -> np.ndarray:
         return _one(given, source)
     except (ValueError, TypeError) as error:
         hint = _labels_wanted(found) if source.labels == tuple(map(str, range(len(source.labels or ())))) else ""
-        raise found.refuse(place, f"target: {json.dumps(given)[:60]} was given; {error}{hint}") from error
+        raise found.refuse(place, f"target: {_shown(given)} was given; {error}{hint}") from error
 
 
 def _labels_wanted(found: Labelled) -> str:

@@ -176,6 +176,27 @@ def test_a_row_that_does_not_fit_names_its_line(tmp_path: Path, rows: Any, about
         evaluation.evaluation(labelled, source(**about))
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path) -> None:
+    path = written(tmp_path, *tokens(0, 1, 0, 1))
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert evaluation.read(path, None).targets == [0, 1, 0, 1]
+
+
+def test_rows_in_another_encoding_are_to_be_saved_as_utf8(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    path.write_text('{"inputs": "房间很脏"}', encoding="gbk")
+    with pytest.raises(ForeignError, match=r"cannot be read \('utf-8' codec .*\); save it as UTF-8, or give a JSON"):
+        evaluation.read(path, Letters())
+
+
+def test_what_was_given_is_shown_in_its_own_writing(tmp_path: Path) -> None:
+    with pytest.raises(ForeignError, match=r'inputs: {"text": "很差"} was given'):
+        evaluation.read(written(tmp_path, {"inputs": {"text": "很差"}}), None)
+    labelled = evaluation.read(written(tmp_path, *tokens(0, 1, 0, "很差")), None)
+    with pytest.raises(ForeignError, match='target: "很差" was given; one of 差评, 好评 is expected'):
+        evaluation.evaluation(labelled, source(labels=("差评", "好评")))
+
+
 def test_a_missing_file_says_what_is_expected(tmp_path: Path) -> None:
     with pytest.raises(ForeignError, match=r"cannot be read .*JSON Lines file"):
         evaluation.read(tmp_path / "none.jsonl", None)
