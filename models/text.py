@@ -9,6 +9,7 @@ A tokenizer's file travels in the bundle, under any name: what it is is told by 
 
 import importlib
 import json
+import re
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,11 @@ from sentencepiece import SentencePieceProcessor
 
 from models.errors import BundleError
 from models.words import WordVocabulary
+
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+"""What no text has in it."""
+WORDS = re.compile(r"""\s*(?!\{|\["|\[\s)\S+(?:[ \t]+\d+)?[ \t]*\r?\n(?s:.*)""")
+"""A text whose first line is a word (perhaps with a number), and not how JSON begins."""
 
 
 class TextEncoder(Protocol):
@@ -59,6 +65,22 @@ def _json(content: bytes) -> Any:
         return None
 
 
+def _reason(content: bytes) -> str:
+    """What is wrong with a text that is not JSON; "" for other bytes."""
+    if CONTROL.search(content) or not content.strip():
+        return ""
+    try:
+        text = content.decode("utf-8-sig")
+        json.loads(text)
+    except UnicodeDecodeError:
+        return " (a text that is not in UTF-8; save it as UTF-8)"
+    except (ValueError, RecursionError) as error:
+        if WORDS.fullmatch(text):
+            return ' (one word a line; make it a JSON list: ["word", ...])'
+        return f" (not valid JSON: {error})"
+    return ""
+
+
 class Tokenizer:
     """A SentencePiece model. Those trained here never let a piece cross white space, punctuation or a change of script.
 
@@ -70,7 +92,7 @@ class Tokenizer:
             self._processor = SentencePieceProcessor(model_file=str(path))
         except (OSError, RuntimeError) as error:
             kinds = "a SentencePiece model, a tokenizer.json or a JSON vocabulary of words"
-            raise BundleError(f"{path}: not a tokenizer; {kinds} is expected") from error
+            raise BundleError(f"{path}: not a tokenizer{_reason(path.read_bytes())}; {kinds} is expected") from error
         self.vocabulary_size: int = self._processor.vocab_size()
         self.unknown_id: int = self._processor.unk_id()
 

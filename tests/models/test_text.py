@@ -222,6 +222,29 @@ def test_what_is_no_tokenizer_is_refused(content: bytes, tmp_path: Path) -> None
         open_tokenizer(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"房间": 2}'.encode("gbk"), " (a text that is not in UTF-8; save it as UTF-8)"),
+        ("<pad>\n<unk>\n房间\n".encode(), ' (one word a line; make it a JSON list: ["word", ...])'),
+        (b"[PAD]\r\n[UNK]\r\n", ' (one word a line; make it a JSON list: ["word", ...])'),
+        (b"the 0\nof 1\n", ' (one word a line; make it a JSON list: ["word", ...])'),
+        (b'{\n "the": 0,\n}', " (not valid JSON: "),
+        (SHIPPED.read_bytes()[:1000], ""),
+    ],
+)
+def test_why_a_file_is_no_tokenizer(content: bytes, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "vocab"
+    path.write_bytes(content)
+    end = "a SentencePiece model, a tokenizer.json or a JSON vocabulary of words is expected"
+    with pytest.raises(BundleError) as refused:
+        open_tokenizer(path)
+    told = str(refused.value)
+    assert told.startswith(f"{path}: not a tokenizer{reason}")
+    assert told.endswith(f"; {end}")
+    assert reason or told == f"{path}: not a tokenizer; {end}"
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"nothing\.json: the tokenizer cannot be read"):
         open_tokenizer(tmp_path / "nothing.json")
