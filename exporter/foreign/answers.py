@@ -112,7 +112,7 @@ def _classes(said: Said, shape: tuple[int, ...], per_step: bool, kind: str) -> A
     count = 2 if kind.startswith("one ") else shape[-1]
     labels = said.labels or tuple(str(number) for number in range(count))
     if len(labels) != count:
-        raise ForeignError(f"--labels: {len(labels)} names for {count} classes; give {count} of them")
+        raise ForeignError(f"--labels: {_given(labels)} for {count} classes; {_wanted(labels, count)}")
     task: Task = "tagging" if per_step else "text-classification" if said.text else "classification"
     return Answers(task, shape, per_step, Probabilities(kind), kind, labels=labels)
 
@@ -120,10 +120,19 @@ def _classes(said: Said, shape: tuple[int, ...], per_step: bool, kind: str) -> A
 def _values(said: Said, shape: tuple[int, ...], per_step: bool) -> Answers:
     count = math.prod(shape)
     if said.names is not None and len(said.names) != count:
-        raise ForeignError(f"--names: {len(said.names)} names for {count} numbers; give {count} of them")
+        raise ForeignError(f"--names: {_given(said.names)} for {count} numbers; {_wanted(said.names, count)}")
     readout = Affine(said.target, inverted=True)
     task: Task = "tagging" if per_step else "regression"
     return Answers(task, (count,), per_step, readout, "numbers", names=said.names)
+
+
+def _given(names: tuple[str, ...]) -> str:
+    return f"1 name ({names[0]!r})" if len(names) == 1 else f"{len(names)} names"
+
+
+def _wanted(names: tuple[str, ...], count: int) -> str:
+    """Where there is one name, other commas may stand in it."""
+    return f"separate {count} of them with ','" if len(names) == 1 else f"give {count} of them"
 
 
 def _quantiles(said: Said, shape: tuple[int, ...]) -> Answers:

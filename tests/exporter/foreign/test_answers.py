@@ -76,7 +76,12 @@ def test_a_language_model_scores_its_whole_vocabulary() -> None:
     ("said", "shape", "problem"),
     [
         (Said("classification", labels=("a", "b")), (3,), "--labels: 2 names for 3 classes; give 3 of them"),
-        (Said("regression", names=("a",)), (3,), "--names: 1 names for 3 numbers"),
+        (Said("regression", names=("a", "b")), (3,), "--names: 2 names for 3 numbers"),
+        (
+            Said("classification", labels=("差评，中评，好评",)),
+            (3,),
+            r"--labels: 1 name \('差评，中评，好评'\) for 3 classes; separate 3 of them with ','$",
+        ),
         (Said("quantile", quantiles=(0.1, 0.9)), (2,), "with 0.5 among them"),
         (Said("quantile"), (2,), "nothing was given"),
         (Said("quantile", quantiles=(0.1, 0.5, 0.9)), (4,), "3 levels do not divide the module's 4 numbers"),
