@@ -70,6 +70,16 @@ class WordVocabulary:
         """One token as text, for people; "" for an id that has none."""
         return self._words.get(token, "")
 
+    def words(self) -> list[str]:
+        """The entries, without those like <pad>."""
+        return list(self._ids)
+
+    def unreachable(self) -> list[str]:
+        """Entries that do not come out as themselves: they are split, or changed, on the way."""
+        return [
+            word for word, token in self._ids.items() if not _is_text(word) or self.encode(word).tolist() != [token]
+        ]
+
     def _split_as_keras(self, text: str) -> list[str]:
         return [word.decode() for word in text.encode().lower().translate(None, REMOVED_BY_KERAS).split()]
 
@@ -79,6 +89,11 @@ class WordVocabulary:
         for token in tokens.findall(text.lower() if self._lower else text):
             words += [token] if token in self._ids else parts.findall(token)
         return [word for word in words if word in self._ids or any(map(str.isalnum, word))]
+
+
+def _is_text(word: str) -> bool:
+    """Half a character is none."""
+    return not any("\ud800" <= char <= "\udfff" for char in word)
 
 
 def _checked(path: Path, document: Any) -> dict[str, int]:

@@ -9,7 +9,7 @@ from torch import nn
 from exporter import keras
 from exporter.errors import ForeignError
 from exporter.export import export
-from exporter.foreign import checkpoint, evaluation
+from exporter.foreign import checkpoint, evaluation, vocabulary
 from exporter.foreign.answers import Said, Wanted
 from exporter.foreign.scaling import read_scaler
 from exporter.foreign.source import Foreign, foreign_source
@@ -71,6 +71,9 @@ def _foreign(options: argparse.Namespace, strictness: Options) -> tuple[Foreign,
         raise ForeignError(f"--task: what the answers are must be said; one of {', '.join(TASKS)}")
     scaler = None if options.scaler is None else read_scaler(options.scaler)
     tokenizer = None if options.tokenizer is None else open_tokenizer(options.tokenizer)
+    if tokenizer is not None and (lost := vocabulary.never_produced(options.tokenizer, tokenizer)):
+        print(f"warning: {lost}")
+        provenance += f" {lost}"
     labelled = _labelled(options, tokenizer, strictness)
     given = Foreign(
         module=module,

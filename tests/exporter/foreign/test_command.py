@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from exporter import __main__ as command
+from exporter.foreign import command as foreign_command
 from models import bundle
 from tests.processes import ROOT, serving
 
@@ -189,6 +190,20 @@ def test_labelled_rows_or_a_word_that_there_are_none(workplace: Path, monkeypatc
     message = failing(workplace, monkeypatch, MODULE)
     assert message.startswith("error: --eval: no labelled rows were given")
     assert message.endswith("or publish with --without-evaluation")
+
+
+def test_words_that_no_text_becomes_are_told_of_and_stand_in_the_report(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workplace / "words.json").write_text('["<unk>", "good", "great!"]')
+    monkeypatch.chdir(workplace)
+    monkeypatch.syspath_prepend(str(workplace))
+    line = ["export", *MODULE, "--tokenizer", "words.json", "--without-evaluation", "--out", "models/told/1"]
+    options = command.parser("export").parse_args(line)
+    given, _ = foreign_command._foreign(options, command._strictness(options))
+    told = "The tokenizer never produces 1 of the 2 words of its vocabulary, since it splits texts in its own way"
+    assert capsys.readouterr().out == f"warning: {told}: 'great!'.\n"
+    assert given.provenance.endswith(f" {told}: 'great!'.")
 
 
 @pytest.mark.parametrize(
