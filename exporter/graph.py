@@ -1,8 +1,11 @@
 """A network as one clean ONNX graph with the inputs `inputs`, `lengths`, `state` and dynamic batch and time."""
 
 import logging
+import sys
 import warnings
 from collections import Counter
+from contextlib import redirect_stderr
+from typing import TextIO
 
 import numpy as np
 import onnx
@@ -90,3 +93,22 @@ class quiet:
 
     def __exit__(self, *_: object) -> None:
         self.logger.setLevel(self.level)
+
+
+def without_prints_of(package: str) -> redirect_stderr:
+    """Inside, what code of a package prints on stderr is dropped: PyTorch prints whole graphs when tracing fails."""
+    return redirect_stderr(_Without(package, sys.stderr))
+
+
+class _Without:
+    """A stream that drops what a package writes."""
+
+    def __init__(self, package: str, stream: TextIO) -> None:
+        self.package, self.stream = package, stream
+
+    def write(self, text: str) -> int:
+        writer = sys._getframe(1).f_globals.get("__name__", "")
+        return len(text) if f"{writer}.".startswith(f"{self.package}.") else self.stream.write(text)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.stream, name)

@@ -12,9 +12,10 @@ from exporter.errors import ExportError, ForeignError
 from exporter.foreign.body import Body
 from exporter.foreign.bounds import Bound
 from exporter.foreign.choose import Way, over_time, problem_in_pytorch, ways
+from exporter.foreign.failure import told
 from exporter.foreign.layers import RecurrentLayer
 from exporter.foreign.understand import Understood
-from exporter.graph import quiet
+from exporter.graph import quiet, without_prints_of
 from exporter.layers import OnnxLayers
 from exporter.options import Options
 from exporter.sessions import Rows, alone
@@ -61,7 +62,7 @@ def _pinned(layer: RecurrentLayer, bound: Bound | None) -> OnnxLayers:
 def _problem_in_onnx(source: Source, rows: Rows, options: Options) -> str | None:
     """Why the fp32 graph would not be published; None if it would."""
     try:
-        with quiet("torch"):
+        with quiet("torch"), without_prints_of("torch"):
             built = build(source, rows, replace(options, precisions=("fp32",)))
         subject = describe.subject(source, built, "fp32")
         found = alone(subject.session(), rows).outputs
@@ -71,16 +72,8 @@ def _problem_in_onnx(source: Source, rows: Rows, options: Options) -> str | None
     except ExportError as error:
         return str(error)
     except Exception as error:  # whatever somebody else's code makes of tracing is a reason
-        return f"it cannot be traced: {_innermost(error)}"
+        return told(error)
     return None
-
-
-def _innermost(error: BaseException) -> str:
-    """The first sentence of what went wrong first."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
 
 
 def reasons(way: Way, problems: dict[str, str]) -> dict[str, str]:
