@@ -14,6 +14,7 @@ from exporter.foreign.bounds import Bound
 from exporter.foreign.choose import Way, over_time, problem_in_pytorch, ways
 from exporter.foreign.failure import told
 from exporter.foreign.layers import RecurrentLayer
+from exporter.foreign.mixing import mixes_rows
 from exporter.foreign.understand import Understood
 from exporter.graph import quiet, without_prints_of
 from exporter.layers import OnnxLayers
@@ -38,7 +39,7 @@ def chosen(
         if problem is None:
             return replace(draft, reasons=reasons(way, problems)), way
         problems[way.name] = _explained(problem, found, body) if way.name == "stepwise" else problem
-    raise ForeignError(_refusal(problems))
+    raise ForeignError(_refusal(problems, mixes_rows(found)))
 
 
 def _explained(problem: str, found: Understood, body: Body) -> str:
@@ -81,9 +82,13 @@ def reasons(way: Way, problems: dict[str, str]) -> dict[str, str]:
     return {BETTER[name]: problem for name, problem in problems.items() if name in BETTER and name != way.name}
 
 
-def _refusal(problems: dict[str, str]) -> str:
-    told = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
-    return (
-        f"no way to export the module gives its own answers ({told}); let it answer from the last step or the final "
-        "state of its recurrent layers, with operations that PyTorch can trace, and without a loop over rows"
+def _refusal(problems: dict[str, str], mixed: bool) -> str:
+    reasons = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
+    advice = (
+        "what it answers to a row changes with the other rows of the batch: give a recurrent layer that reads [batch, "
+        "steps, ...] batch_first=True, and take hn[-1], or torch.cat([hn[-2], hn[-1]], 1), instead of hn.view(-1, ...)"
+        if mixed
+        else "let it answer from the last step or the final state of its recurrent layers, with operations that "
+        "PyTorch can trace, and without a loop over rows"
     )
+    return f"no way to export the module gives its own answers ({reasons}); {advice}"

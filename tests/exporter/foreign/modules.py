@@ -432,6 +432,27 @@ class MixesRows(nn.Module):
         return self.fc((out - out.mean(0))[:, -1])
 
 
+class ForgetsBatchFirst(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(2, 4)
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.fc(self.lstm(x)[0][:, -1])
+
+
+class ViewsFinalStates(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(2, 4, 2, batch_first=True)
+        self.fc = nn.Linear(8, 2)
+
+    def forward(self, x):
+        _, (hidden, _) = self.lstm(x)
+        return self.fc(hidden.view(-1, 8))
+
+
 class LeftOver(nn.Module):
     """With a layer whose outputs nobody reads."""
 

@@ -13,6 +13,7 @@ from exporter.foreign import trial
 from exporter.foreign.bounds import Bound, bounds
 from exporter.foreign.choose import ways
 from exporter.foreign.layers import recurrent_layers
+from exporter.foreign.mixing import mixes_rows
 from exporter.foreign.packing import answering, unchanged
 from exporter.foreign.source import Foreign, foreign_source
 from exporter.options import Options
@@ -62,6 +63,22 @@ def test_what_cannot_be_exported_says_what_to_change(build, problem: str) -> Non
     torch.manual_seed(0)
     with pytest.raises(ForeignError, match=problem):
         foreign_source(Foreign(build(), ABOUT, NUMBERS), Options())
+
+
+MIXED = r"changes with the other rows of the batch: give a recurrent layer .* batch_first=True, and take hn\[-1\]"
+
+
+@pytest.mark.parametrize("build", [modules.ForgetsBatchFirst, modules.ViewsFinalStates, modules.MixesRows])
+def test_a_module_that_mixes_rows_is_told_so(build) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(ForeignError, match=MIXED):
+        foreign_source(Foreign(build(), ABOUT, NUMBERS), Options())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_module_that_can_be_exported_mixes_rows(name: str) -> None:
+    given = foreign(name)
+    assert not mixes_rows(sources.understand(given.module, None, None, None))
 
 
 @pytest.mark.usefixtures("in_pytorch")
