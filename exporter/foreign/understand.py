@@ -227,7 +227,8 @@ def _shape(found: Understood, steps: int) -> tuple[int, ...]:
     if not torch.equal(raw, again):
         raise ForeignError(
             "the module gives other answers to the same input from call to call; let its initial states be zeros "
-            "instead of random, or a state that it keeps be reset in forward"
+            "instead of random, a state that it keeps be reset in forward, and dropout be off "
+            "(F.dropout(x, p, self.training))"
         )
     if not torch.isfinite(raw).all():
         raise ForeignError("the module's answer is not finite; are its weights those of a finished training?")
