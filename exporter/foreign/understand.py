@@ -156,7 +156,7 @@ def _problem(module: nn.Module, layers: Sequence[RecurrentLayer], convention: Co
         with torch.no_grad(), unchanged(module), watching(module, layers) as calls:
             call(module, convention.arrange(inputs, torch.full((batch,), steps)))
     except MODULE_FAILURES as error:
-        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        return _line(error)
     if not calls:
         return "its recurrent layers are not called"
     first = calls[0]
@@ -164,6 +164,10 @@ def _problem(module: nn.Module, layers: Sequence[RecurrentLayer], convention: Co
     if first.batch != batch or (steps > 1 and not 1 < times <= steps) or times > steps:
         return f"{first.layer.name} saw {times} steps of {first.batch} rows where {steps} of {batch} were given"
     return None
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
 def _limits(found: Understood, worked: int, rows: Rows | None, max_steps: int | None) -> tuple[int, int]:
@@ -223,7 +227,13 @@ def _check_rows(found: Understood, steps: int) -> None:
 
 def _shape(found: Understood, steps: int) -> tuple[int, ...]:
     inputs = example(found.inputs, 1, steps)
-    raw, again = found.raw(inputs), found.raw(inputs)
+    try:
+        raw, again = found.raw(inputs), found.raw(inputs)
+    except MODULE_FAILURES as error:
+        raise ForeignError(
+            f"the module fails on one row of {steps} steps alone ({_line(error)}); let it answer a batch of one row, "
+            "as often as it is asked, and let eval() reach all of its layers, such as batch normalization"
+        ) from error
     if not torch.equal(raw, again):
         raise ForeignError(
             "the module gives other answers to the same input from call to call; let its initial states be zeros "

@@ -421,6 +421,18 @@ class DropsAlways(nn.Module):
         return F.dropout(self.lstm(x)[0][:, -1], 0.5)
 
 
+class StaysInTraining(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.norm = nn.LSTM(2, 4, batch_first=True), nn.BatchNorm1d(4)
+
+    def forward(self, x):
+        return self.norm(self.lstm(x)[0][:, -1])
+
+    def eval(self):
+        return self
+
+
 class NeedsMore(nn.Module):
     def __init__(self):
         super().__init__()

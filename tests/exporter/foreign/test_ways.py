@@ -53,6 +53,7 @@ def test_the_source_line_of_what_uses_more_than_the_last_step_is_told() -> None:
     [
         (modules.RandomStart, "other answers to the same input from call to call; let its initial states be zeros"),
         (modules.DropsAlways, r"call to call; .*, and dropout be off \(F\.dropout\(x, p, self\.training\)\)"),
+        (modules.StaysInTraining, r"fails on one row of .* \(ValueError: Expected more .*; .* let eval\(\) reach all"),
         (modules.NeedsMore, "needs 'graph', which an exporter cannot know; give it a default value"),
         (modules.AnswersForEveryLayer, r"answers 2 times for one sequence, with \(2, 1\); .*let it take hn\[-1\]"),
         (lambda: nn.LSTM(3, 7, proj_size=4), "proj_size=4, which ONNX's LSTM has not; put an nn.Linear behind"),
