@@ -1,7 +1,7 @@
 """All checks of all precisions: parity, pins, invariance, the metric's gate; and their times."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from tqdm import tqdm
@@ -40,14 +40,14 @@ def check(source: Source, built: Built, splits: Splits, rows: Rows, options: Opt
     outputs = {name: answers(name, session, splits) for name, session in sessions.items()}
     metrics = {name: figures(splits, outputs[name]) for name in sessions}
     for name, found in metrics.items():
-        check_gates(splits, metrics["fp32"], found, name)
+        check_gates(splits, metrics["fp32"], found, name, list(built.models))
     times = speed(source, built, sessions, rows)
     found = {name: Finding(*exact[name], metrics[name], *times[name], outputs[name]) for name in sessions}
     found["fp32"] = dataclasses.replace(found["fp32"], far_rows=compared)
     for name in built.models.keys() - sessions.keys():
         session = subjects[name].session()
         differs = simulated_parity(name, session, some, reference)
-        check_gates(splits, metrics["fp32"], figures(splits, answers(name, session, splits)), name)
+        check_gates(splits, metrics["fp32"], figures(splits, answers(name, session, splits)), name, list(built.models))
         found[name] = Finding(simulated_parity=differs)
     return {name: found[name] for name in built.models}
 
@@ -112,20 +112,30 @@ def check_parity(parity: float, options: Options) -> None:
         raise CheckFailed(f"parity: fp32 differs from PyTorch by {parity:.3g}, at most {options.parity:g} is accepted")
 
 
-def check_gates(splits: Splits, reference: Figures, found: Figures, precision: Precision) -> None:
+def check_gates(
+    splits: Splits, reference: Figures, found: Figures, precision: Precision, built: Sequence[Precision]
+) -> None:
     """The gate of the validation rows, if there are any."""
     if splits:
-        check_gate(splits["validation"].gate, reference["validation"], found["validation"], precision)
+        check_gate(splits["validation"].gate, reference["validation"], found["validation"], precision, built)
 
 
-def check_gate(gate: Gate, reference: Mapping[str, float], found: Mapping[str, float], precision: Precision) -> None:
+def check_gate(
+    gate: Gate,
+    reference: Mapping[str, float],
+    found: Mapping[str, float],
+    precision: Precision,
+    built: Sequence[Precision],
+) -> None:
     """Raises CheckFailed if a precision's metric on validation rows is too much worse than fp32's."""
     before, after = reference[gate.metric], found[gate.metric]
     if not gate.accepts(before, after):
         share = " of it" if gate.relative else ""
+        others = ",".join(name for name in built if name not in ("fp32", precision)) or "fp32"
         raise CheckFailed(
             f"gate: {gate.metric} on validation rows is {after:.5g} with {precision} and {before:.5g} with fp32: "
-            f"{gate.loss(before, after):.3g}{share} worse, at most {gate.allowed_loss:g} is accepted"
+            f"{gate.loss(before, after):.3g}{share} worse, at most {gate.allowed_loss:g} is accepted; "
+            f"leave it out (--precisions {others}), or accept more (--allowed-loss)"
         )
 
 

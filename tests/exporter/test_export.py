@@ -269,9 +269,12 @@ def test_a_lost_parity_is_found(text: Checkpoint, tmp_path: Path) -> None:
     [(Gate("m", True, 0.005), 0.896, 0.894), (Gate("m", False, 0.01, relative=True), 0.908, 0.910)],
 )
 def test_the_gate_is_as_wide_as_it_says(gate: Gate, fine: float, bad: float) -> None:
-    check_gate(gate, {"m": 0.9}, {"m": fine}, "int8")
-    with pytest.raises(CheckFailed):
-        check_gate(gate, {"m": 0.9}, {"m": bad}, "int8")
+    built = ["fp32", "int8", "int8-weights", "fp16"]
+    check_gate(gate, {"m": 0.9}, {"m": fine}, "int8", built)
+    with pytest.raises(CheckFailed, match=r"leave it out \(--precisions int8-weights,fp16\), or accept more \(--allow"):
+        check_gate(gate, {"m": 0.9}, {"m": bad}, "int8", built)
+    with pytest.raises(CheckFailed, match=r"leave it out \(--precisions fp32\), or"):
+        check_gate(gate, {"m": 0.9}, {"m": bad}, "int8", built[:2])
 
 
 def test_the_command_publishes_and_says_where(
