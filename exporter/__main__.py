@@ -127,6 +127,15 @@ def run_export(options: argparse.Namespace) -> None:
 
 def _check_folder(source: str) -> None:
     """A module without the name of what builds it would be taken for a folder. Raises ExportError."""
+    if source.lower().endswith((".h5", ".hdf5")):
+        raise ExportError(
+            f'{source}: no .h5 is read; open it with Keras 3, and write it with model.save("model.keras")'
+        )
+    if Path(source).is_file() and not source.endswith(".py"):
+        raise ExportError(
+            f"{source}: is a file; name what builds the network, path/to/file.py:build, and its weights as "
+            f"--checkpoint {source}"
+        )
     if Path(source).is_dir() or not (source.endswith(".py") or all(map(str.isidentifier, source.split(".")))):
         return
     raise ExportError(

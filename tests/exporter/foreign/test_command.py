@@ -175,6 +175,14 @@ MODULE = ["mypackage.mymodule:Net", "--checkpoint", "w.pt", *ARGUMENTS]
         (["mypackage.mymodule", *MODULE[1:]], "error: mypackage.mymodule: .* builds it: mypackage.mymodule:build$"),
         (["mypackage/mymodule.py", *MODULE[1:]], "error: mypackage/mymodule.py: .* it: mypackage/mymodule.py:build$"),
         (["mypackage/mymodule.py:Nothing", *MODULE[1:]], "error: .* has no 'Nothing'; name a class or a function"),
+        (
+            ["w.pt", *MODULE[1:]],
+            "error: w.pt: is a file; name what builds the network, .*, and its weights as --checkpoint",
+        ),
+        (
+            ["../k.h5", *MODULE[1:]],
+            r'error: ../k.h5: no .h5 is read; open it with Keras 3, .* model.save\("model.keras"\)$',
+        ),
         (["nothing.py:Net", *MODULE[1:]], "error: nothing.py:Net: no such file$"),
     ],
 )
