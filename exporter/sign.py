@@ -64,7 +64,8 @@ def new_key(path: Path) -> Path:
     key, public = Ed25519PrivateKey.generate(), path.with_suffix(".public.pem")
     for file in (path, public):
         if file.exists():
-            raise ExportError(f"{file}: is there already; give --new-key another name, or move it away")
+            sign_with = f"sign with it (--key {path}), " if path.exists() else ""
+            raise ExportError(f"{file}: is there already; {sign_with}give --new-key another name, or move it away")
     secret = key.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption())
     known_to_all = key.public_key().public_bytes(forms.Encoding.PEM, forms.PublicFormat.SubjectPublicKeyInfo)
     _write_new(path, secret, 0o600)

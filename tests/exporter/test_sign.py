@@ -107,12 +107,16 @@ def test_a_folder_of_keys_and_a_file_of_two_are_read(key: Path, tmp_path: Path) 
 def test_a_new_key_is_secret_and_overwrites_nothing(key: Path) -> None:
     assert key.stat().st_mode & 0o777 == 0o600
     before = key.read_bytes()
+    with pytest.raises(
+        ExportError, match=r"there already; sign with it \(--key \S*private\.pem\), give --new-key another"
+    ):
+        command("--new-key", key)
     for taken in (key, key.with_name("private.public.pem")):
         with pytest.raises(ExportError, match="is there already"):
             command("--new-key", key)
         taken.unlink()
         if taken == key:
-            with pytest.raises(ExportError, match=r"private\.public\.pem: is there already"):
+            with pytest.raises(ExportError, match=r"private\.public\.pem: is there already; give --new-key"):
                 command("--new-key", key)
     command("--new-key", key)
     assert key.read_bytes() != before
