@@ -21,6 +21,8 @@ from exporter.errors import ForeignError
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "module", "weights")
 PREFIXES = ("module.", "_orig_mod.", "model.")
 """Of `nn.DataParallel`, of `torch.compile`, and of a training loop that holds the model."""
+WHOLE = "save the state_dict of the whole module, or name what builds the part that was saved"
+PART = "save the state_dict of that part, or name what builds the whole"
 NAMES_SHOWN = 6
 EXAMPLE = """--arguments '{"hidden": 64}'"""
 
@@ -112,6 +114,12 @@ def load(module: nn.Module, path: Path) -> None:
         if state[name].shape != wanted[name].shape
     }
     parts = [_some("lacks", missing), _some("has the unknown", unknown), _some("does not fit:", misfits)]
+    if prefix := _prefix(missing, unknown):
+        raise ForeignError(
+            f"--checkpoint {path}: the names differ by {prefix!r}, which the module puts before each; {WHOLE}"
+        )
+    if prefix := _prefix(unknown, missing):
+        raise ForeignError(f"--checkpoint {path}: the names differ by {prefix!r}, which only the file has; {PART}")
     if told := " and ".join(part for part in parts if part):
         raise ForeignError(
             f"--checkpoint {path}: {told}; check that --arguments build the module as it was when it was trained"
@@ -165,6 +173,13 @@ def _without_prefix(state: dict[str, Tensor], module: nn.Module) -> dict[str, Te
         if state and all(name.startswith(prefix) for name in state) and not state.keys() <= wanted:
             state = {name.removeprefix(prefix): value for name, value in state.items()}
     return state
+
+
+def _prefix(long: set[str], short: set[str]) -> str:
+    """What stands before all of the short names among the long ones; "" if there is no such thing."""
+    first = min(short, default="")
+    found = (name.removesuffix(first) for name in sorted(long) if first and name.endswith(f".{first}"))
+    return next((prefix for prefix in found if long >= {f"{prefix}{name}" for name in short}), "")
 
 
 def _shared(module: nn.Module, state: Mapping[str, Tensor]) -> set[str]:

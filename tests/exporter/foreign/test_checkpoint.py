@@ -70,6 +70,14 @@ def changed(**changes: torch.Tensor | None) -> dict[str, torch.Tensor]:
         (changed(**{"fc.bias": None}), r"w\.pt: it lacks fc\.bias; check that --arguments build the module"),
         (changed(extra=torch.zeros(1)), "it has the unknown extra;"),
         (changed(**{"fc.weight": torch.zeros(2, 10)}), r"does not fit: fc\.weight is \(2, 10\) instead of \(1, 10\);"),
+        (
+            {f"net.{k}": v for k, v in state().items()},
+            r"names differ by 'net\.', which only the file has; save .* that part",
+        ),
+        (
+            {k.removeprefix("lstm."): v for k, v in state().items() if k.startswith("lstm.")},
+            r"names differ by 'lstm\.', which the module puts before each; save .* the whole module",
+        ),
         ({"epoch": 3}, "no state_dict in it, but a dict epoch; a state_dict is expected"),
         ([1, 2], "no state_dict in it, but a list"),
     ],
@@ -78,6 +86,14 @@ def test_what_does_not_fit_is_named(tmp_path: Path, content: Any, problem: str) 
     torch.save(content, tmp_path / "w.pt")
     with pytest.raises(ForeignError, match=problem):
         loaded(tmp_path / "w.pt")
+
+
+def test_weights_of_a_part_are_told_by_what_their_names_lack(tmp_path: Path) -> None:
+    torch.save(state(), tmp_path / "w.pt")
+    with pytest.raises(
+        ForeignError, match=r"names differ by 'net\.', which the module puts before each; save .* whole"
+    ):
+        checkpoint.load(nn.ModuleDict({"net": StockLSTM()}), tmp_path / "w.pt")
 
 
 class Pickled:
