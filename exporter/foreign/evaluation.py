@@ -120,8 +120,7 @@ def check_rows(found: Labelled, inputs: Inputs, limits: Limits) -> None:
     """Raises ForeignError for a row that the network does not read."""
     for place, row in enumerate(found.inputs):
         if not limits.smallest <= len(row) <= limits.largest:
-            wanted = f"{limits.smallest} to {limits.largest} are read"
-            raise found.refuse(place, f"inputs: {len(row)} steps; {wanted} (--max-steps sets the limit)")
+            raise found.refuse(place, f"inputs: {len(row)} steps; {_readable(len(row), limits)}")
         if inputs.vocabulary is not None and row.ndim != 1:
             raise found.refuse(place, "inputs: features; the module reads token ids")
         if inputs.vocabulary is not None and not (row.min() >= 0 and row.max() < inputs.vocabulary):
@@ -129,6 +128,13 @@ def check_rows(found: Labelled, inputs: Inputs, limits: Limits) -> None:
         if inputs.features is not None and row.shape[1:] != (inputs.features,):
             came = f"{row.shape[1]} features" if row.ndim == 2 else "token ids"
             raise found.refuse(place, f"inputs: {came}; the module reads {inputs.features} features a step")
+
+
+def _readable(steps: int, limits: Limits) -> str:
+    if limits.smallest == limits.largest:
+        return f"the module reads exactly {limits.largest} steps; give rows of that length"
+    sets = " (--max-steps sets the limit)" if steps > limits.largest else "; leave the row out"
+    return f"{limits.smallest} to {limits.largest} are read{sets}"
 
 
 def evaluation(found: Labelled, source: Source, seed: int = 0) -> Callable[[Split], Evaluation]:

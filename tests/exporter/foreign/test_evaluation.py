@@ -162,7 +162,11 @@ def test_a_row_that_cannot_be_read_names_its_line(tmp_path: Path, rows: list[Any
         (tokens(0, 1, 0, [1]), {"task": "tagging"}, "line 1: target: 0 was given; a list of 2, one for each step"),
         (tokens(1, 2, 3, 99), {"task": "language-model", "labels": None}, "a token id below 26 is expected"),
         ([*tokens(0, 0, 0), {"inputs": {"tokens": [99]}, "target": 0}], {}, "line 4: inputs: token id 99; ids from 0"),
-        ([*tokens(0, 0, 0), {"inputs": {"tokens": [1] * 10}, "target": 0}], {}, "10 steps; 1 to 9 are read"),
+        (
+            [*tokens(0, 0, 0), {"inputs": {"tokens": [1] * 10}, "target": 0}],
+            {},
+            r"10 steps; 1 to 9 are read \(--max-steps sets the limit\)$",
+        ),
         (
             [{"inputs": {"values": [[1, 2]]}, "target": 1}] * 4,
             {"task": "regression", **SERIES},
@@ -195,6 +199,21 @@ def test_what_was_given_is_shown_in_its_own_writing(tmp_path: Path) -> None:
     labelled = evaluation.read(written(tmp_path, *tokens(0, 1, 0, "很差")), None)
     with pytest.raises(ForeignError, match='target: "很差" was given; one of 差评, 好评 is expected'):
         evaluation.evaluation(labelled, source(labels=("差评", "好评")))
+
+
+@pytest.mark.parametrize(
+    ("smallest", "largest", "problem"),
+    [
+        (24, 24, "2 steps; the module reads exactly 24 steps; give rows of that length$"),
+        (3, 24, "2 steps; 3 to 24 are read; leave the row out$"),
+    ],
+)
+def test_the_next_step_for_a_row_of_another_length(tmp_path: Path, smallest: int, largest: int, problem: str) -> None:
+    labelled = evaluation.read(written(tmp_path, *tokens(0, 0, 0, 0)), None)
+    with pytest.raises(ForeignError, match=problem):
+        evaluation.check_rows(
+            labelled, Inputs(kind="tokens", vocabulary=26), Limits(smallest=smallest, largest=largest)
+        )
 
 
 def test_a_missing_file_says_what_is_expected(tmp_path: Path) -> None:
