@@ -118,7 +118,14 @@ def test_the_export_of_ones_own_model_prints_what_is_shown(own_model):
     def words(text: str) -> str:
         return re.sub(r"\d[\d,.]*(e-\d+)?", "0", text)
 
-    assert words(own_model.printed) == words(blocks(OWN_MODEL, "text")[0])
+    shown = blocks(OWN_MODEL, "text")[0]
+    assert words(own_model.printed) == words(shown)
+    assert sizes(own_model.printed) == pytest.approx(sizes(shown), rel=0.005)
+
+
+def sizes(text: str) -> list[int]:
+    """In bytes, of each precision."""
+    return [int(found.replace(",", "")) for found in re.findall(r"([\d,]+) bytes", text)]
 
 
 def test_make_serves_a_folder_of_ones_own():
