@@ -29,6 +29,9 @@ TASKS: dict[str, Wanted] = {
 """As they are called on the command line; a forecast is one of quantiles, and has two names."""
 
 
+KERAS_IN_PYTORCH = "PyTorch, in what follows, stands for this program's reading of the file; Keras itself is not run"
+
+
 def is_foreign(source: str) -> bool:
     """Whether a SOURCE is a module or a Keras file, rather than a folder of `python -m training fit`."""
     return source.endswith(".keras") or (":" in source and not Path(source).exists())
@@ -125,7 +128,7 @@ def _module(options: argparse.Namespace) -> tuple[nn.Module, str, int | None]:
     """The module with its weights, where it comes from, and the number of steps, if its file fixes that."""
     if options.source.endswith(".keras"):
         model = keras.load(Path(options.source))
-        for note in model.notes:
+        for note in (*model.notes, KERAS_IN_PYTORCH):
             print(f"note: {note}")
         notes = [f"{note[0].upper()}{note[1:]}." for note in model.notes]
         told = " ".join([f"Imported from the Keras file `{Path(options.source).name}`.", *notes])

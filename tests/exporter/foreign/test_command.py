@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -287,6 +288,18 @@ def test_a_verb_imports_what_it_needs_only() -> None:
     code = "import sys; from exporter import __main__ as m; m.parser('verify'); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_keras_file_is_compared_with_what_was_read_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read = SimpleNamespace(network=nn.Identity(), notes=("masking is done by length",), steps=None)
+    monkeypatch.setattr(foreign_command.keras, "load", lambda _: read)
+    _, told, _ = foreign_command._module(SimpleNamespace(source="my.keras"))
+    assert told == "Imported from the Keras file `my.keras`. Masking is done by length."
+    notes = capsys.readouterr().out.splitlines()
+    assert notes[0] == "note: masking is done by length"
+    assert notes[1].startswith("note: PyTorch, in what follows, stands for this program's reading of the file")
 
 
 def test_a_forecast_has_two_names(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
