@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from exporter.differences import scaled, scales
 from exporter.kernels import saturates
 from exporter.quantize import clamped_at, quantized
 from exporter.sample import opened, sample
@@ -58,8 +59,7 @@ def study(bundle: Bundle, rows: Rows) -> Iterator[Variant]:
 
 def compared(name: str, expected: np.ndarray, found: np.ndarray, labels: Sequence[str] | None) -> Variant:
     """Outputs [N, ...] against those of fp32."""
-    scale = np.maximum(1.0, np.abs(expected.reshape(len(expected), -1)).max(1))
-    differences = np.abs(found - expected).reshape(len(expected), -1) / scale[:, None]
+    differences = scaled(expected, found, scales(expected))
     changed = None if labels is None else float((found.argmax(-1) != expected.argmax(-1)).mean())
     digest = hashlib.sha256(found.tobytes()).hexdigest()[:8]
     return Variant(name, float(differences.mean()), float(differences.max()), changed, digest)

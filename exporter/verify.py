@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from exporter.differences import row_differences, scales
 from exporter.errors import CheckFailed
 from exporter.sessions import Results, Rows, StepSession, alone, in_chunks, together
 from exporter.suspect import suspect
@@ -78,9 +79,7 @@ def parity(reference: np.ndarray, outputs: np.ndarray) -> float:
 
 def row_parities(reference: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """The same for each row: [N]."""
-    scale = np.abs(reference.reshape(len(reference), -1)).max(1)
-    differences = np.abs(outputs - reference).reshape(len(reference), -1).max(1)
-    return differences / np.maximum(1.0, scale)
+    return row_differences(reference, outputs, scales(reference))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from exporter.page import parity
+from exporter.differences import row_differences, scales
 from exporter.page.parts import Answer, Example, Examples, Lines
 from exporter.sessions import Rows
 from models.manifest import Outputs, Task
@@ -80,7 +80,7 @@ def examples(
     pair: Pair, rows: Rows, reader: Reader, source: str, truth: np.ndarray | None, groups: Sequence[str] | None
 ) -> Examples:
     """The worst rows, and how many decisions flip. `truth` is the right class [N], or what came [N, horizon]."""
-    differences = parity.row_differences(pair.reference, pair.compared, parity.scales(pair.reference))
+    differences = row_differences(pair.reference, pair.compared, scales(pair.reference))
     flips = _flips(pair, reader)
     worst = _worst(differences, flips)
     gained, lost = _changes(pair, reader, truth)

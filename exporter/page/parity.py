@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from exporter.differences import row_differences, scales
 from exporter.page.findings import Difference, Parity
 from exporter.page.values import histogram
 
@@ -27,26 +28,6 @@ def parity(outputs: Mapping[str, np.ndarray], tolerance: float, far_rows: int = 
         tolerance=tolerance,
         far_rows=far_rows,
     )
-
-
-def scales(reference: np.ndarray) -> np.ndarray:
-    """What each row's differences are divided by: its largest output, at least 1. [N, ...] -> float64 [N]."""
-    return np.maximum(1.0, np.abs(flat(reference)).max(1, initial=0))
-
-
-def row_differences(one: np.ndarray, other: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """The largest difference of each row [N]; infinity where only one of the two is a number."""
-    one, other = flat(one), flat(other)
-    with np.errstate(invalid="ignore"):
-        differences = np.abs(one - other)
-    same = (one == other) | (np.isnan(one) & np.isnan(other))
-    differences = np.where(same, 0.0, np.where(np.isnan(differences), np.inf, differences))
-    return differences.max(1, initial=0) / np.where(np.isfinite(scale), scale, 1.0)
-
-
-def flat(outputs: np.ndarray) -> np.ndarray:
-    """[N, ...] -> float64 [N, values]."""
-    return np.asarray(outputs, np.float64).reshape(len(outputs), -1)
 
 
 def _difference(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from exporter import build, describe, graph, verify
-from exporter.page import parity
+from exporter.differences import row_differences, scales
 from exporter.quantize import unpinned_int8
 from exporter.report import Built, Export
 from exporter.sessions import REFUSALS, Results, Rows
@@ -73,5 +73,5 @@ def scaled(runs: verify.Runs) -> float:
     expected = runs.alone.outputs
     if any(other.outputs.shape != expected.shape for other in runs.batch):
         return float("inf")
-    scales = parity.scales(expected)
-    return max(float(parity.row_differences(expected, other.outputs, scales).max()) for other in runs.batch)
+    scale = scales(expected)
+    return max(float(row_differences(expected, other.outputs, scale).max()) for other in runs.batch)

@@ -3,15 +3,9 @@
 import numpy as np
 import pytest
 
-from exporter.page.parity import parity, row_differences, scales
+from exporter.page.parity import parity
 
 REFERENCE = np.array([[0.5, 0.25], [200.0, 100.0], [0.0, 0.0]])
-
-
-def test_differences_are_by_the_largest_output_where_that_is_above_1() -> None:
-    moved = REFERENCE + np.array([[0.1, 0.0], [0.0, 10.0], [0.0, 0.0]])
-    found = row_differences(REFERENCE, moved, scales(REFERENCE))
-    np.testing.assert_allclose(found, [0.1, 0.05, 0.0])
 
 
 def test_each_pair_is_there_once_and_equal_rows_are_counted() -> None:
