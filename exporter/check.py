@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from tqdm import tqdm
 
-from exporter import describe, measure, verify
+from exporter import describe, differences, measure, verify
 from exporter.errors import CheckFailed
 from exporter.options import Options
 from exporter.report import Built, Finding
@@ -34,6 +34,7 @@ def check(source: Source, built: Built, splits: Splits, rows: Rows, options: Opt
     subjects = {precision: describe.subject(source, built, precision) for precision in built.models}
     some, far = spread(rows, PARITY_ROWS), source.beyond(spread(rows, FAR_ROWS)) if source.beyond else []
     reference = as_array(source.reference(some), built.per_step)
+    check_answers(source, score(subjects["fp32"].session(), some, "fp32, answers"), some, built.per_step, options)
     compared = check_far(source, subjects["fp32"], far, options) if far else 0
     exact = {name: exactness(name, subjects[name], some, reference, options, far) for name in built.runnable}
     sessions = {name: subjects[name].session() for name in built.runnable}
@@ -73,6 +74,29 @@ def exactness(
     verify.check_invariance(invariance, precision, subject, some)
     print(f"{precision}: {parity:.1g} from PyTorch, exact over {invariance.sequences} sequences", flush=True)
     return parity, invariance
+
+
+def check_answers(source: Source, outputs: np.ndarray, rows: Rows, per_step: bool, options: Options) -> None:
+    """Each of fp32's outputs [N, ...] is the network's own, measured by how much that output's values differ from row
+    to row. Raises CheckFailed."""
+    truth = source.reference(rows)
+    exact = None if source.float64 is None else list(source.float64(rows))
+    accepted = differences.accepted(list(truth), exact, per_step, options.parity, ROUNDING)
+    expected = as_array(truth, per_step)
+    if unanswered := sum(not np.isfinite(row).all() for row in expected):
+        raise CheckFailed(
+            f"parity: the network itself answers {unanswered} of {len(rows)} rows with what is no finite number; leave "
+            "such rows out, or let it answer them"
+        )
+    found = differences.differences(expected, outputs).reshape(len(rows), -1, accepted.shape[1])
+    excess = found - accepted[:, None]
+    if (excess > 0).any():
+        row, step, output = np.unravel_index(int(excess.argmax()), excess.shape)
+        raise CheckFailed(
+            f"parity: fp32 differs from PyTorch by {found[row, step, output]:.3g} in an output whose values lie within "
+            f"{np.ptp(expected.reshape(-1, accepted.shape[1])[:, output]):.3g}; at most {accepted[row, output]:.3g} is "
+            "accepted there"
+        )
 
 
 def check_far(source: Source, fp32: Subject, rows: Rows, options: Options) -> int:

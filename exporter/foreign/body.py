@@ -1,7 +1,8 @@
 """A plain module with all that is known about it, and what the exporter puts before and behind it."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ class Body(nn.Module):
     ) -> None:
         super().__init__()
         self.module = copy.deepcopy(module).float().eval()
-        self.convention = convention.single()
+        self.convention = convention.of(torch.float32)
         self.shape, self.grows, self.per_step = tuple(shape), grows, per_step
         self.scaling, self.readout, self.fixed_steps = before, readout, fixed_steps
 
@@ -58,6 +59,15 @@ class Body(nn.Module):
         if self.convention.layout == "time-first":
             return raw.reshape(steps, batch, *self.shape).transpose(0, 1)
         return raw.reshape(batch, steps, *self.shape)
+
+    @contextmanager
+    def unread(self) -> Iterator[None]:
+        """Inside, the module's numbers are handed out as they are."""
+        readout, self.readout = self.readout, nn.Identity()
+        try:
+            yield
+        finally:
+            self.readout = readout
 
     def behind(self, outputs: Tensor, lengths: Tensor) -> Tensor:
         """What is served: float32 [B, ...], or per step [B, T, ...] with zeros past the length."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from exporter.check import spread
 from exporter.foreign.choose import all_calls
-from exporter.foreign.understand import Understood, example
+from exporter.foreign.understand import Understood
 from exporter.sessions import Rows
 
 HEADROOM = 4.0
@@ -84,7 +84,7 @@ def _read(found: Understood, name: str, inputs: Tensor) -> Tensor:
 
 def _token_by_token(found: Understood, name: str) -> bool:
     """Whether what the layer reads at a step depends on that step's token alone."""
-    tokens = example(found.inputs, 1, min(STEPS_COMPARED, found.largest))
+    tokens = found.example(1, min(STEPS_COMPARED, found.largest))
     alone = [_read(found, name, tokens[:, step : step + 1]) for step in range(tokens.shape[1])]
     together = _read(found, name, tokens)
     return together.shape == torch.cat(alone).shape and torch.allclose(together, torch.cat(alone), atol=1e-6)
@@ -96,6 +96,6 @@ def _over_the_vocabulary(found: Understood, name: str) -> float:
 
 
 def _reads_the_inputs(found: Understood, name: str) -> bool:
-    inputs = example(found.inputs, 1, max(found.smallest, min(STEPS_COMPARED, found.largest)))
+    inputs = found.example(1, max(found.smallest, min(STEPS_COMPARED, found.largest)))
     read = _read(found, name, inputs)
     return read.shape == inputs[0].shape and np.array_equal(read.float().numpy(), inputs[0].numpy())

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from exporter.differences import accepted, differences
 from exporter.errors import ForeignError
 from exporter.foreign import calls
 from exporter.foreign.body import Body
 from exporter.foreign.layers import Layers, RecurrentLayer
 from exporter.foreign.stepwise import StepModule, Unfoldable
-from exporter.foreign.understand import MODULE_FAILURES, Understood, example
+from exporter.foreign.understand import MODULE_FAILURES, Understood
 from exporter.foreign.whole import WholeModule
 from exporter.sessions import Rows, pad
 
@@ -24,6 +25,8 @@ Make = Callable[[RecurrentLayer], Layers]
 Network = StepModule | WholeModule
 BATCH = 5
 JUNK = 1e3
+ROUNDINGS = 8
+"""So many times as much as the module's own: the same sums in another order, by the same library."""
 STEPS_WATCHED = 37
 """A number that hardly any axis of a network has."""
 
@@ -60,12 +63,12 @@ def planned_steps(found: Understood) -> list[calls.Planned] | str:
         return f"it takes exactly {found.largest} steps"
     if found.smallest > 1:
         return f"it needs {found.smallest} steps at once"
-    batch = [found.watched(example(found.inputs, 1, 1, seed))[0] for seed in range(3)]
+    batch = [found.watched(found.example(1, 1, seed))[0] for seed in range(3)]
     return calls.plan(batch)
 
 
 def all_calls(found: Understood) -> list[calls.Call]:
-    return found.watched(example(found.inputs, 1, max(found.smallest, min(5, found.largest))))[0]
+    return found.watched(found.example(1, max(found.smallest, min(5, found.largest))))[0]
 
 
 def _not_from_zero(found: Understood) -> set[str]:
@@ -88,17 +91,34 @@ def _whole(body: Body, from_zero: frozenset[str], redone: bool) -> Callable[[Mak
     return build
 
 
-def problem_in_pytorch(way: Way, rows: Rows, truth: Sequence[np.ndarray], tolerance: float) -> str | None:
-    """Why a way does not give the module's own answers; None if it does: in batches, padded, and in two pieces."""
+@dataclass(frozen=True)
+class Numbers:
+    """The module's own numbers for some rows, before anything is made of them: a scaler may lift them to a level at
+    which float32 cannot tell them apart. Each is float64 [*shape], or per step [T, *shape]."""
+
+    truth: Sequence[np.ndarray]
+    single: Sequence[np.ndarray] | None
+    """In single precision, where that is another one than the module's own."""
+    double: Sequence[np.ndarray] | None
+    """In double precision, if the module can be run in it."""
+
+    def accepted(self, per_step: bool, tolerance: float) -> np.ndarray:
+        """How far a way may be from them: [N, outputs]."""
+        single = self.truth if self.single is None else self.single
+        return accepted(single, self.double, per_step, tolerance, ROUNDINGS)
+
+
+def problem_in_pytorch(way: Way, rows: Rows, numbers: Numbers, accepted: np.ndarray) -> str | None:
+    """Why a way does not give the module's own numbers; None if it does: in batches, padded, and in two pieces."""
     network = way.build(lambda layer: layer.eager())
     try:
-        with torch.no_grad():
-            deviation = max(_deviation(network, way, rows, truth))
+        with torch.no_grad(), network.body.unread():
+            deviation, excess = max(_deviation(network, way, rows, numbers.truth, accepted), key=lambda each: each[1])
     except Unfoldable as reason:
         return str(reason)
     except (*MODULE_FAILURES, ForeignError) as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
-    if deviation <= tolerance:
+    if excess <= 0:
         return None
     return f"its answers change by {deviation:.2g}"
 
@@ -106,7 +126,7 @@ def problem_in_pytorch(way: Way, rows: Rows, truth: Sequence[np.ndarray], tolera
 def over_time(found: Understood, body: Body) -> list[str]:
     """The operations over time in the module, and where they stand: why its answer uses more than the last step."""
     network = _whole(body, frozenset(), True)(lambda layer: layer.eager())
-    inputs = example(found.inputs, 2, max(found.smallest, min(STEPS_WATCHED, found.largest)))
+    inputs = found.example(2, max(found.smallest, min(STEPS_WATCHED, found.largest)))
     try:
         with torch.no_grad():
             network(inputs, torch.full((2,), inputs.shape[1], dtype=torch.int32))
@@ -115,13 +135,17 @@ def over_time(found: Understood, body: Body) -> list[str]:
     return list(dict.fromkeys(network.used))
 
 
-def _deviation(network: Network, way: Way, rows: Rows, truth: Sequence[np.ndarray]) -> Iterator[float]:
+def _deviation(
+    network: Network, way: Way, rows: Rows, truth: Sequence[np.ndarray], accepted: np.ndarray
+) -> Iterator[tuple[float, float]]:
+    """For each row, by how much it deviates, and by how much that is more than what is accepted."""
     for places in _batches(rows, way.padding):
         some, wanted = [rows[place] for place in places], [truth[place] for place in places]
-        yield from _differences(_run(network, some, None), wanted)
-        if isinstance(network, StepModule):
-            cut = max(1, min(map(len, some)) // 2)
-            yield from _differences(_run(network, some, cut), wanted)
+        cut = max(1, min(map(len, some)) // 2)
+        for pieces in (None, cut) if isinstance(network, StepModule) else (None,):
+            for place, one, other in zip(places, _run(network, some, pieces), wanted, strict=True):
+                found = differences(one[None], other[None]).reshape(-1, accepted.shape[1])
+                yield float(found.max()), float((found - accepted[place]).max())
 
 
 def _batches(rows: Rows, padding: bool) -> list[list[int]]:
@@ -130,13 +154,6 @@ def _batches(rows: Rows, padding: bool) -> list[list[int]]:
     if padding:
         return [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
     return [[place for place in order if len(rows[place]) == length] for length in {len(row) for row in rows}]
-
-
-def _differences(found: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> Iterator[float]:
-    """By the largest number of the row, where that is above 1; infinite for what is not a number."""
-    for one, other in zip(found, wanted, strict=True):
-        difference = np.abs(one - other).max() / max(1.0, np.abs(other).max())
-        yield float("inf") if np.isnan(difference) else float(difference)
 
 
 def _run(network: Network, rows: Rows, cut: int | None) -> list[np.ndarray]:

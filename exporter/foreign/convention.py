@@ -36,13 +36,13 @@ class Convention:
     states: Callable[[int], dict[str, Any]] = field(repr=False)
     """Batch size -> initial states for the parameters that need them."""
 
-    def single(self) -> "Convention":
-        """The same for a copy of the module in single precision."""
+    def of(self, precision: torch.dtype) -> "Convention":
+        """The same for a copy of the module in another precision."""
         states = self.states
         return replace(
             self,
-            dtype=None if self.dtype is None else torch.float32,
-            states=lambda batch: {name: _float(value) for name, value in states(batch).items()},
+            dtype=None if self.dtype is None else precision,
+            states=lambda batch: {name: _of(precision, value) for name, value in states(batch).items()},
         )
 
     def arrange(self, inputs: Tensor, lengths: Tensor) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def _spread(states: Any, parameters: int) -> tuple[Any, ...]:
     return (states,) if parameters == 1 else tuple(states)
 
 
-def _float(states: Any) -> Any:
+def _of(precision: torch.dtype, states: Any) -> Any:
     if isinstance(states, (tuple, list)):
-        return type(states)(_float(part) for part in states)
-    return states.float() if isinstance(states, Tensor) else states
+        return type(states)(_of(precision, part) for part in states)
+    return states.to(precision) if isinstance(states, Tensor) else states

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from exporter.errors import ForeignError
-from exporter.foreign.answers import Answers, Said, answers
+from exporter.foreign.answers import Answers, Said, Wanted, answers
 from exporter.foreign.body import Body
 from exporter.foreign.bounds import Unbounded, bounds
-from exporter.foreign.choose import Way
+from exporter.foreign.choose import Numbers, Way
 from exporter.foreign.rows import generated, stretched
 from exporter.foreign.scaling import Affine, ScalerFile
 from exporter.foreign.trial import chosen, network
@@ -24,6 +24,8 @@ from exporter.source import About, Limits, Source
 from models.manifest import Inputs
 
 TRIED_ROWS = 40
+PER_STEP: tuple[Wanted, ...] = ("tagging", "language-model")
+"""Tasks of which an answer for each step is expected."""
 NOT_TRIED = "it has not been tried yet"
 
 
@@ -59,13 +61,44 @@ class Truth:
         """Float32 [*shape], or per step [T, *shape], for each row."""
         return [self._one(row).astype(np.float32) for row in rows]
 
-    def _one(self, row: np.ndarray) -> np.ndarray:
+    def exact(self, rows: Rows) -> list[np.ndarray]:
+        """The same in float64, as far as the module's own precision goes."""
+        return [self._one(row) for row in rows]
+
+    def numbers(self, row: np.ndarray) -> np.ndarray:
+        """What the answer is made from: the module's own numbers, float64 [*shape], or per step [T, *shape]."""
         raw = self.found.alone(scaled(self.before, row))
         if self.found.grows and not self.answers.per_step:
             raw = raw[-1]
         leading = raw.shape[:1] if self.answers.per_step else ()
+        return raw.reshape(*leading, *self.answers.shape)
+
+    def _one(self, row: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            return self.answers.readout(torch.from_numpy(raw.reshape(*leading, *self.answers.shape))).numpy()
+            return self.answers.readout(torch.from_numpy(self.numbers(row))).numpy()
+
+    def within(self, precision: torch.dtype) -> "Truth | None":
+        """The same of a copy of the module in another precision; None if its code insists on one."""
+        copied = copy.deepcopy(self.found.module).to(precision)
+        found = replace(self.found, module=copied, convention=self.found.convention.of(precision), precision=precision)
+        other = replace(self, found=found)
+        try:
+            other(generated(found.inputs, found.smallest, found.largest, None, None, 1))
+        except MODULE_FAILURES:
+            return None
+        return other
+
+
+def numbers(truth: Truth, double: Truth | None, rows: Rows) -> Numbers:
+    """The module's own for these rows, in every precision that a way of running it is judged by."""
+
+    def of(one: Truth | None) -> list[np.ndarray] | None:
+        return None if one is None else [one.numbers(row) for row in rows]
+
+    is_double = any(parameter.dtype == torch.float64 for parameter in truth.found.module.parameters())
+    return Numbers(
+        [truth.numbers(row) for row in rows], of(truth.within(torch.float32) if is_double else None), of(double)
+    )
 
 
 def scaled(before: Affine, row: np.ndarray) -> np.ndarray:
@@ -79,15 +112,16 @@ def foreign_source(given: Foreign, options: Options) -> Source:
     if given.rows:
         _check_scaler(before, given.rows[0].shape[1] if given.rows[0].ndim == 2 else None)
     real = [scaled(before, row) for row in given.rows] if given.rows else None
-    found = understand(given.module, real, given.vocabulary, given.max_steps)
+    found = understand(given.module, real, given.vocabulary, given.max_steps, per_step=given.said.task in PER_STEP)
     _check_scaler(before, found.inputs.features)
     given.check(found.inputs, Limits(smallest=found.smallest, largest=found.largest))
     meaning = _meaning(given, found, before)
     rows = _examples(given, found)(TRIED_ROWS)
     truth = Truth(found, meaning, before)
     body = _body(found, meaning, before)
-    source = _draft(given, found, meaning, truth)
-    source, way = chosen(source, found, body, rows, truth(rows), options)
+    double = truth.within(torch.float64)
+    source = _draft(given, found, meaning, truth, double)
+    source, way = chosen(source, found, body, rows, numbers(truth, double, rows), options)
     return _with_bounds(source, way, found, real, given.clip)
 
 
@@ -106,7 +140,7 @@ def _with_bounds(source: Source, way: Way, found: Understood, real: Rows | None,
 
 
 def _check_scaler(before: Affine, features: int | None) -> None:
-    width = max(len(before.shift), len(before.unit))
+    width = before.width
     if before.changes and features is None:
         raise ForeignError("--scaler: the module reads token ids, which are not scaled; leave it out")
     if before.changes and width not in (1, features):
@@ -118,8 +152,8 @@ def _meaning(given: Foreign, found: Understood, before: Affine) -> Answers:
     raw = [found.alone(scaled(before, row)) for row in rows]
     sample = np.concatenate(raw) if found.grows else np.stack(raw)
     inputs = torch.from_numpy(np.ascontiguousarray(scaled(before, rows[0])))[None]
-    _, within_one = found.watched(inputs)
-    return answers(given.said, found.shape, found.grows, within_one, sample, found.inputs)
+    _, probability = found.watched(inputs)
+    return answers(given.said, found.shape, found.grows, probability, sample, found.inputs)
 
 
 def _body(found: Understood, meaning: Answers, before: Affine) -> Body:
@@ -135,8 +169,7 @@ def _body(found: Understood, meaning: Answers, before: Affine) -> Body:
     )
 
 
-def _draft(given: Foreign, found: Understood, meaning: Answers, truth: Truth) -> Source:
-    float64 = _in_float64(truth)
+def _draft(given: Foreign, found: Understood, meaning: Answers, truth: Truth, double: Truth | None) -> Source:
     return Source(
         task=meaning.task,
         reference=truth,
@@ -152,27 +185,29 @@ def _draft(given: Foreign, found: Understood, meaning: Answers, truth: Truth) ->
         names=meaning.names,
         tokenizer=given.tokenizer,
         clip=given.clip,
-        beyond=None if found.inputs.features is None else _beyond(truth, float64),
+        beyond=None if found.inputs.features is None else _beyond(truth, double),
         about=given.about,
-        float64=float64,
+        float64=None if double is None else double.exact,
         examples=_examples(given, found),
     )
 
 
 def _examples(given: Foreign, found: Understood) -> Callable[[int], list[np.ndarray]]:
-    """Number of rows -> raw inputs that suit the module: its own at first, if there are any."""
-    own = list(given.rows or [])
+    """Number of rows -> raw inputs that the module has an answer to: its own at first, if there are any."""
+    own, before = list(given.rows or []), Affine(given.scaler.inputs if given.scaler else None, clip=given.clip)
 
     def rows(count: int) -> list[np.ndarray]:
         made = generated(found.inputs, found.smallest, found.largest, given.scaler, given.clip, count)
-        return own[: count // 2] + made[: count - len(own[: count // 2])]
+        made = [row for row in made if np.isfinite(found.alone(scaled(before, row))).all()]
+        real = own[: max(count // 2, count - len(made))]
+        return real + made[: count - len(real)]
 
     return rows
 
 
-def _beyond(truth: Truth, float64: Callable[[Rows], Rows] | None) -> Callable[[Rows], list[np.ndarray]]:
+def _beyond(truth: Truth, double: Truth | None) -> Callable[[Rows], list[np.ndarray]]:
     """Rows -> the same far outside of their range, without those that the module itself cannot answer."""
-    own = [truth] if float64 is None else [truth, float64]
+    own = [truth] if double is None else [truth, double.exact]
 
     def answers_to(row: np.ndarray) -> bool:
         try:
@@ -181,16 +216,3 @@ def _beyond(truth: Truth, float64: Callable[[Rows], Rows] | None) -> Callable[[R
             return False
 
     return lambda rows: [row for row in stretched(rows, truth.before) if answers_to(row)]
-
-
-def _in_float64(truth: Truth) -> Callable[[Rows], list[np.ndarray]] | None:
-    """The same in double precision; None for a module whose code insists on another one."""
-    double = copy.deepcopy(truth.found.module).double()
-    dtype = None if truth.found.convention.dtype is None else torch.float64
-    convention = replace(truth.found.convention, dtype=dtype)
-    wide = replace(truth, found=replace(truth.found, module=double, convention=convention))
-    try:
-        wide(generated(truth.found.inputs, truth.found.smallest, truth.found.largest, None, None, 1))
-    except MODULE_FAILURES:
-        return None
-    return lambda rows: [wide._one(row) for row in rows]

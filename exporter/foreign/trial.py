@@ -1,17 +1,15 @@
 """The first of the three ways that passes: in PyTorch, which is quick, and then as an ONNX graph."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-
-import numpy as np
 
 from exporter import describe, verify
 from exporter.build import build
-from exporter.check import as_array, check_parity
+from exporter.check import as_array, check_answers, check_parity
 from exporter.errors import ExportError, ForeignError
 from exporter.foreign.body import Body
 from exporter.foreign.bounds import Bound
-from exporter.foreign.choose import Way, over_time, problem_in_pytorch, ways
+from exporter.foreign.choose import Numbers, Way, over_time, problem_in_pytorch, ways
 from exporter.foreign.failure import told
 from exporter.foreign.layers import RecurrentLayer
 from exporter.foreign.mixing import mixes_rows
@@ -28,12 +26,13 @@ BETTER = {"stepwise": "chunks", "whole": "padding"}
 
 
 def chosen(
-    source: Source, found: Understood, body: Body, rows: Rows, truth: Sequence[np.ndarray], options: Options
+    source: Source, found: Understood, body: Body, rows: Rows, truth: Numbers, options: Options
 ) -> tuple[Source, Way]:
     """The source with the network that works, and the reasons why no better one does. Raises ForeignError."""
     problems: dict[str, str] = {}
+    accepted = truth.accepted(body.per_step, options.parity)
     for way in ways(found, body):
-        problem = way.problem or problem_in_pytorch(way, rows, truth, options.parity)
+        problem = way.problem or problem_in_pytorch(way, rows, truth, accepted)
         draft = replace(source, padding=way.padding, exportable=lambda pinned, way=way: network(way, {}, pinned))
         problem = problem or _problem_in_onnx(draft, rows, options)
         if problem is None:
@@ -68,6 +67,7 @@ def _problem_in_onnx(source: Source, rows: Rows, options: Options) -> str | None
         subject = describe.subject(source, built, "fp32")
         found = alone(subject.session(), rows).outputs
         check_parity(verify.parity(as_array(source.reference(rows), built.per_step), found), options)
+        check_answers(source, found, rows, built.per_step, options)
         invariance = verify.invariance(subject, rows)
         verify.check_invariance(invariance, "fp32", subject, rows)
     except ExportError as error:

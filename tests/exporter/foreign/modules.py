@@ -309,6 +309,48 @@ class FlattensTime(nn.Module):
         return self.fc(out.reshape(out.size(0), -1))
 
 
+class HorizonOfItsWindow(nn.Module):
+    def __init__(self, window=10):
+        super().__init__()
+        self.window = window
+        self.lstm = nn.LSTM(3, 4, batch_first=True)
+        self.fc = nn.Linear(4 * window, 3 * window)
+
+    def forward(self, x):
+        return self.fc(self.lstm(x)[0].flatten(1)).view(-1, self.window, 3)
+
+
+class DeviationPooling(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(3, 6, batch_first=True)
+        self.fc = nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.fc(self.lstm(x)[0].std(1))
+
+
+class LogarithmFirst(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(3, 6, batch_first=True)
+        self.fc = nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.fc(self.lstm(torch.log(x))[0][:, -1])
+
+
+class EndsIn(nn.Module):
+    def __init__(self, ending):
+        super().__init__()
+        self.ending = ending
+        self.lstm = nn.LSTM(1, 6, batch_first=True)
+        self.fc = nn.Linear(6, 1)
+
+    def forward(self, x):
+        return self.ending(self.fc(self.lstm(x)[0][:, -1]))
+
+
 class SortsByLength(nn.Module):
     def __init__(self):
         super().__init__()

@@ -1,23 +1,28 @@
 """Which of the three ways a module takes, tried in PyTorch: it gives the module's own answers to each row alone."""
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from exporter.errors import ForeignError
+from exporter.check import check_answers
+from exporter.errors import CheckFailed, ForeignError
 from exporter.foreign import source as sources
 from exporter.foreign import trial
+from exporter.foreign.answers import Said
 from exporter.foreign.bounds import Bound, bounds
 from exporter.foreign.choose import ways
 from exporter.foreign.layers import recurrent_layers
 from exporter.foreign.mixing import mixes_rows
 from exporter.foreign.packing import answering, unchanged
+from exporter.foreign.scaling import ScalerFile, Standard
 from exporter.foreign.source import Foreign, foreign_source
 from exporter.options import Options
 from exporter.source import Source
+from exporter.verify import row_parities
 from tests.exporter.foreign import modules
 from tests.exporter.foreign.cases import ABOUT, CASES, NUMBERS, Case, foreign, trained
 
@@ -40,6 +45,64 @@ def test_every_kind_takes_the_best_way_that_is_right(name: str) -> None:
     assert way_of(source) == CASES[name].way
     assert CASES[name].reason in " ".join(source.reasons.values())
     assert bool(source.reasons) == (CASES[name].way != "stepwise")
+
+
+def standard(mean: float, scale: float) -> Standard:
+    return Standard(kind="standard", mean=(mean,), scale=(scale,))
+
+
+def levelled(build: Callable[[], nn.Module], bias: float, scale: float) -> nn.Module:
+    """The same module with answers of another unit, near another level."""
+    module = trained(Case(build, NUMBERS))
+    module.fc.weight.data *= scale
+    module.fc.bias.data = module.fc.bias.data * scale + bias
+    return module
+
+
+@pytest.mark.usefixtures("in_pytorch")
+@pytest.mark.parametrize(("mean", "scale"), [(1e5, 5), (0, 1e-4), (1e7, 1e-3), (0, 1e6)])
+def test_a_wrong_way_is_found_whatever_the_unit_of_the_answers(mean: float, scale: float) -> None:
+    target = standard(mean, scale)
+    scaler, said = ScalerFile(inputs=standard(0, 1), target=target), Said("regression", target=target)
+    module = trained(Case(modules.MeanPooling, NUMBERS))
+    assert way_of(foreign_source(Foreign(module, ABOUT, said, scaler=scaler), Options())) == "whole"
+    module = levelled(modules.MeanPooling, 1e4 * scale, scale)
+    assert way_of(foreign_source(Foreign(module, ABOUT, NUMBERS), Options())) == "whole"
+
+
+@pytest.mark.parametrize(("bias", "scale"), [(0.5, 1e-9), (1e4, 1e-3), (0, 0), (0, 1e-6)])
+def test_answers_that_hardly_differ_from_row_to_row_are_no_obstacle(bias: float, scale: float) -> None:
+    source = foreign_source(Foreign(levelled(modules.StockLSTM, bias, scale), ABOUT, NUMBERS), Options())
+    assert way_of(source) == "stepwise"
+
+
+@pytest.mark.usefixtures("in_pytorch")
+def test_a_graph_of_a_wrong_way_is_not_taken_for_the_module() -> None:
+    """Its answers are wrong by a share of 1e-5 of themselves, and by most of what the rows differ by."""
+    right = foreign_source(Foreign(levelled(modules.MeanPooling, 1e3, 0.1), ABOUT, NUMBERS), Options())
+    rows = right.examples(20)
+    expected = np.stack(right.reference(rows))
+    check_answers(right, expected, rows, False, Options())
+    with pytest.raises(CheckFailed, match=r"parity: fp32 differs from PyTorch by .* in an output whose values lie"):
+        check_answers(right, expected[::-1], rows, False, Options())
+    assert row_parities(expected, expected[::-1]).max() < Options().parity
+
+
+def test_rows_that_the_network_itself_does_not_answer_are_named() -> None:
+    source = foreign_source(foreign("zero states made inside"), Options())
+    rows = [np.full((4, 1), value, np.float32) for value in (1, np.nan, 2)]
+    with pytest.raises(CheckFailed, match="the network itself answers 1 of 3 rows with what is no finite number"):
+        check_answers(source, np.stack(source.reference(rows)), rows, False, Options())
+
+
+@pytest.mark.usefixtures("in_pytorch")
+def test_states_that_a_module_makes_are_double_in_double_precision() -> None:
+    source = foreign_source(foreign("zero states made inside"), Options())
+    rows = source.examples(5)
+    for one, other in zip(source.reference(rows), source.float64(rows), strict=True):
+        assert other.dtype == np.float64
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    assert torch.get_default_dtype() == torch.float32
 
 
 @pytest.mark.usefixtures("in_pytorch")
@@ -81,6 +144,53 @@ def test_a_module_that_mixes_rows_is_told_so(build) -> None:
 def test_no_module_that_can_be_exported_mixes_rows(name: str) -> None:
     given = foreign(name)
     assert not mixes_rows(sources.understand(given.module, None, None, None))
+
+
+def series(*lengths: int, features: int = 3) -> list[np.ndarray]:
+    random = np.random.default_rng(0)
+    return [random.uniform(1, 3, (steps, features)).astype(np.float32) for steps in lengths]
+
+
+@pytest.mark.usefixtures("in_pytorch")
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+def test_rows_of_any_one_length_tell_how_the_module_is_called(steps: int) -> None:
+    given = foreign("hn.view", rows=series(*[steps] * 5))
+    assert way_of(foreign_source(given, Options())) == "stepwise"
+
+
+@pytest.mark.usefixtures("in_pytorch")
+@pytest.mark.parametrize(
+    ("said", "served"),
+    [(Said("quantile", quantiles=(0.1, 0.5, 0.9)), (10, 3)), (NUMBERS, (30,)), (Said("tagging"), (10, 3))],
+)
+def test_a_horizon_as_long_as_a_fixed_window_is_not_taken_for_steps(said: Said, served: tuple[int, ...]) -> None:
+    module = trained(Case(modules.HorizonOfItsWindow, said))
+    rows = series(10, 10)
+    answers = foreign_source(Foreign(module, ABOUT, said), Options()).reference(rows)
+    with torch.no_grad():
+        wanted = [module(torch.from_numpy(row)[None])[0].reshape(served).numpy() for row in rows]
+    np.testing.assert_array_equal(np.stack(answers), np.stack(wanted))
+
+
+@pytest.mark.filterwarnings("ignore:std\\(\\):UserWarning")
+@pytest.mark.usefixtures("in_pytorch")
+def test_a_module_that_has_no_number_for_one_step_takes_two() -> None:
+    source = foreign_source(Foreign(trained(Case(modules.DeviationPooling, NUMBERS)), ABOUT, NUMBERS), Options())
+    assert source.limits.smallest == 2
+
+
+@pytest.mark.usefixtures("in_pytorch")
+def test_a_module_for_positive_features_is_tried_with_real_rows() -> None:
+    module = trained(Case(modules.LogarithmFirst, NUMBERS))
+    with pytest.raises(
+        ForeignError, match=r"answer to standard normal features is not finite.* --eval gives real ones"
+    ):
+        foreign_source(Foreign(module, ABOUT, NUMBERS), Options())
+    rows = series(4, 9, 9, 12, 30)
+    source = foreign_source(Foreign(module, ABOUT, NUMBERS, rows=rows), Options())
+    assert way_of(source) == "stepwise"
+    assert source.limits.smallest == 1
+    assert all((row > 0).all() for row in source.examples(20))
 
 
 @pytest.mark.usefixtures("in_pytorch")
