@@ -66,9 +66,10 @@ class Probabilities(nn.Module):
 
 
 def answers(
-    said: Said, shape: tuple[int, ...], grows: bool, within_one: bool, sample: np.ndarray, inputs: Inputs
+    said: Said, shape: tuple[int, ...], grows: bool, probability: bool, sample: np.ndarray, inputs: Inputs
 ) -> Answers:
-    """`shape` and `grows`: of the module's answers, of which `sample` [N, *shape] are some. Raises ForeignError."""
+    """`shape` and `grows`: of the module's answers, of which `sample` [N, *shape] are some; `probability`: whether they
+    lie in [0, 1] by construction. Raises ForeignError."""
     per_step = said.task == "tagging"
     if per_step and not grows:
         raise ForeignError(
@@ -85,25 +86,38 @@ def answers(
         return _next_token(shape, sample, inputs)
     if said.task == "regression" or (per_step and said.labels is None):
         return _values(said, shape, per_step)
-    return _classes(said, shape, per_step, kind_of(sample, within_one))
+    return _classes(said, shape, per_step, kind_of(sample, probability))
 
 
-def kind_of(sample: np.ndarray, within_one: bool) -> str:
-    """Which of `Probabilities.KINDS` some numbers [N, C] are. Raises ForeignError for independent probabilities.
+def kind_of(sample: np.ndarray, probability: bool) -> str:
+    """Which of `Probabilities.KINDS` some numbers [N, C] are. Raises ForeignError for independent probabilities, and
+    where nobody can tell.
 
-    `within_one`: whether the module ends in something like a sigmoid; values between 0 and 1 alone do not tell.
+    `probability`: whether the module ends in something like a sigmoid. Values between 0 and 1 alone do not tell, and
+    whoever takes a probability for a logit, or a logit for a probability, gives wrong answers.
     """
-    bounded = bool(within_one and (sample >= 0).all() and (sample <= 1).all())
+    between = bool((sample >= 0).all() and (sample <= 1).all())
     if sample.shape[-1] == 1:
-        return "one probability" if bounded else "one logit"
+        if between and not probability:
+            raise ForeignError(
+                "--task: the module's one answer always lay between 0 and 1, as a probability does, but does not come "
+                "from a sigmoid that is the last operation; return the logit, without a sigmoid. If it is a logit, "
+                "return two: torch.cat([torch.zeros_like(z), z], -1)"
+            )
+        return "one probability" if probability else "one logit"
     if (sample >= 0).all() and np.allclose(sample.sum(-1), 1, atol=TOLERANCE):
         return "probabilities"
     if (sample <= TOLERANCE).all() and np.allclose(np.exp(sample).sum(-1), 1, atol=TOLERANCE):
         return "log-probabilities"
-    if bounded:
+    if between and probability:
         raise ForeignError(
             f"--task classification: the module's {sample.shape[-1]} answers are probabilities that do not add up to "
             "1, so more than one label may be true; choose --task regression and --names to get them as they are"
+        )
+    if between:
+        raise ForeignError(
+            f"--task: the module's {sample.shape[-1]} answers always lay between 0 and 1, as probabilities do, but do "
+            "not add up to 1; return logits, without a sigmoid or clamp behind them"
         )
     return "logits"
 
@@ -122,6 +136,9 @@ def _values(said: Said, shape: tuple[int, ...], per_step: bool) -> Answers:
     if said.names is not None and len(said.names) != count:
         raise ForeignError(f"--names: {_given(said.names)} for {count} numbers; {_wanted(said.names, count)}")
     readout = Affine(said.target, inverted=True)
+    if readout.width not in (1, count):
+        amount = "is 1 answer" if count == 1 else f"are {count} answers"
+        raise ForeignError(f'--scaler: "target" has {readout.width} numbers, but there {amount}; give one for each')
     task: Task = "tagging" if per_step else "regression"
     return Answers(task, (count,), per_step, readout, "numbers", names=said.names)
 
@@ -145,8 +162,12 @@ def _quantiles(said: Said, shape: tuple[int, ...]) -> Answers:
         )
     if count % len(levels):
         raise ForeignError(f"--quantiles: {len(levels)} levels do not divide the module's {count} numbers")
-    shape = (count // len(levels), len(levels))
-    return Answers("forecast", shape, False, Affine(said.target, inverted=True), "quantiles", quantiles=levels)
+    shape, readout = (count // len(levels), len(levels)), Affine(said.target, inverted=True)
+    if readout.width > 1:
+        raise ForeignError(
+            f'--scaler: "target" has {readout.width} numbers, but every quantile is of the same unit; give one'
+        )
+    return Answers("forecast", shape, False, readout, "quantiles", quantiles=levels)
 
 
 def _next_token(shape: tuple[int, ...], sample: np.ndarray, inputs: Inputs) -> Answers:

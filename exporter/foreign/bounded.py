@@ -1,20 +1,26 @@
-"""Which tensors lie in [-1, 1] by construction: hidden states, and what only moves them about."""
+"""Which tensors lie in [-1, 1], or even in [0, 1], by construction: hidden states, probabilities, and what only moves
+them about."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-MARK = "lies_within_one"
-SQUASHING = {"sigmoid", "tanh", "softmax", "softsign"}
+MARK = "lowest_within_one"
+"""The attribute that holds the lower bound, -1 or 0; the upper one is 1."""
+SQUASHING = dict.fromkeys(("sigmoid", "hardsigmoid", "expit", "special_expit", "softmax"), 0.0) | dict.fromkeys(
+    ("tanh", "softsign"), -1.0
+)
+"""Each with its smallest value."""
+CLAMPING = ("hardtanh", "clamp", "clip", "clamp_min", "clamp_max")
 # fmt: off
 MOVING = {
     "__getitem__", "reshape", "view", "view_as", "transpose", "permute", "squeeze", "unsqueeze", "flatten", "unflatten",
     "contiguous", "clone", "detach", "to", "float", "double", "cat", "concat", "stack", "hstack", "chunk", "split",
     "select", "expand", "repeat", "gather", "index_select", "movedim", "swapaxes", "unbind", "flip", "narrow", "t",
-    "dropout", "dropout_", "feature_dropout", "relu", "relu_", "abs", "neg", "sigmoid_", "tanh_", "mean", "max", "amax",
+    "dropout", "dropout_", "feature_dropout", "relu", "relu_", "abs", "neg", "mean", "max", "amax",
     "min", "amin", "max_pool1d", "avg_pool1d", "adaptive_max_pool1d", "adaptive_avg_pool1d", "mul", "__mul__",
     "_pack_padded_sequence", "_pad_packed_sequence",
 }
@@ -22,18 +28,23 @@ MOVING = {
 """A product of two such tensors is one; so is a mean or a maximum of one."""
 
 
-def mark(value: Any) -> Any:
+def mark(value: Any, lowest: float = -1.0) -> Any:
     """Marks a tensor, and every tensor in a tuple or list."""
     if isinstance(value, Tensor):
-        setattr(value, MARK, True)
+        setattr(value, MARK, lowest)
     elif isinstance(value, (tuple, list)):
         for part in value:
-            mark(part)
+            mark(part, lowest)
     return value
 
 
 def is_marked(value: Any) -> bool:
-    return getattr(value, MARK, False)
+    return getattr(value, MARK, None) is not None
+
+
+def is_probability(value: Any) -> bool:
+    """Whether it lies in [0, 1]."""
+    return getattr(value, MARK, None) == 0
 
 
 class Bounds(TorchFunctionMode):
@@ -42,21 +53,40 @@ class Bounds(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
         name, given = getattr(function, "__name__", ""), (*args, *(kwargs or {}).values())
-        if name in SQUASHING or (name == "hardtanh" and _within_one(args, kwargs or {})):
-            return mark(result)
+        plain = name if name.startswith("__") else name.removesuffix("_")
         tensors = [each for each in _flat(given) if isinstance(each, Tensor) and each.is_floating_point()]
+        if plain in SQUASHING:
+            return mark(result, SQUASHING[plain])
+        if plain in CLAMPING and (lowest := _clamped(plain, args, kwargs or {})) is not None:
+            return mark(result, lowest)
+        if name in ("rsub", "__rsub__") and is_probability(args[0]) and args[1:] == (1,) and not kwargs:
+            return mark(result, 0.0)
         if name in MOVING and tensors and all(map(is_marked, tensors)) and not _scales(name, given):
-            return mark(result)
+            return mark(result, _lowest(plain, tensors))
         changed = args[0] if args else (kwargs or {}).get("input")
         if _in_place(name, kwargs or {}) and isinstance(changed, Tensor):
-            setattr(changed, MARK, False)
+            setattr(changed, MARK, None)
         return result
 
 
-def _within_one(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-    """Whether the limits of a hardtanh lie in [-1, 1]."""
-    limits = {"min_val": -1.0, "max_val": 1.0} | dict(zip(("min_val", "max_val"), args[1:], strict=False)) | kwargs
-    return all(abs(limits[name]) <= 1 for name in ("min_val", "max_val"))
+def _clamped(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> float | None:
+    """The lower bound of what is clamped within one; None if it is not, or by limits that are tensors."""
+    usual = {"hardtanh": ("min_val", "max_val"), "clamp_min": ("min",), "clamp_max": ("max",)}.get(name, ("min", "max"))
+    given = dict(zip(("input", *usual), args, strict=False)) | dict(kwargs)
+    known = getattr(given.get("input"), MARK, None)
+    low, high = given.get("min_val", given.get("min")), given.get("max_val", given.get("max"))
+    if name == "hardtanh" or known is not None:
+        low, high = -1.0 if low is None else low, 1.0 if high is None else high
+    if not all(isinstance(limit, (int, float)) and abs(limit) <= 1 for limit in (low, high)):
+        return None
+    return 0.0 if max(low, -1.0 if known is None else known) >= 0 and high >= 0 else -1.0
+
+
+def _lowest(name: str, tensors: Sequence[Tensor]) -> float:
+    """What is moved about keeps its lower bound; a product of numbers from -1 on may be -1."""
+    if name in ("relu", "abs"):
+        return 0.0
+    return -1.0 if name == "neg" else min(getattr(each, MARK) for each in tensors)
 
 
 def _in_place(name: str, kwargs: Mapping[str, Any]) -> bool:

@@ -2,17 +2,30 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, TypeVar
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 from torch import Tensor, nn
 
 from exporter.errors import ForeignError
 
 Numbers = Annotated[tuple[float, ...], Field(min_length=1)]
+
+
+MISFIT = "misfit"
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+def _fitting(scaler: Kind, **numbers: tuple[float, ...]) -> Kind:
+    """The same scaler, if its lists have the same length, or one number for all."""
+    sizes = {name: len(values) for name, values in numbers.items()}
+    if len({size for size in sizes.values() if size > 1}) > 1:
+        told = " and ".join(f"{size} for {name}" for name, size in sizes.items())
+        raise PydanticCustomError(MISFIT, f"{told} do not fit; give as many, or one for all")
+    return scaler
 
 
 class Standard(BaseModel):
@@ -22,6 +35,10 @@ class Standard(BaseModel):
     kind: Literal["standard"]
     mean: Numbers
     scale: Numbers
+
+    @model_validator(mode="after")
+    def _of_one_size(self) -> Self:
+        return _fitting(self, mean=self.mean, scale=self.scale)
 
     def shift_and_unit(self) -> tuple[np.ndarray, np.ndarray]:
         """scaled = (raw - shift) / unit, both float64."""
@@ -36,6 +53,12 @@ class MinMax(BaseModel):
     minimum: Numbers
     maximum: Numbers
     range: tuple[float, float] = (0.0, 1.0)
+
+    @model_validator(mode="after")
+    def _of_one_size(self) -> Self:
+        if self.range[0] == self.range[1]:
+            raise PydanticCustomError(MISFIT, f"range: two different numbers are expected, not {list(self.range)}")
+        return _fitting(self, minimum=self.minimum, maximum=self.maximum)
 
     def shift_and_unit(self) -> tuple[np.ndarray, np.ndarray]:
         """scaled = (raw - shift) / unit, both float64."""
@@ -70,6 +93,11 @@ class Affine(nn.Module):
         self.changes, self.inverted, self.clip = fitted is not None, inverted, clip
         self.register_buffer("shift", torch.from_numpy(shift))
         self.register_buffer("unit", torch.from_numpy(unit))
+
+    @property
+    def width(self) -> int:
+        """Of the last axis that it scales; 1 scales any."""
+        return max(len(self.shift), len(self.unit))
 
     def forward(self, values: Tensor) -> Tensor:
         """Float32 is computed in float32, float64 in float64; token ids are left alone."""
@@ -113,6 +141,8 @@ def _problem(first: ErrorDetails) -> str:
             if given
             else f"{place} is missing"
         )
+    if first["type"] == MISFIT:
+        return f"{place}: {first['msg']}" if place else first["msg"]
     if first["type"] == "missing":
         return f"{place} is missing"
     if first["type"] == "extra_forbidden":

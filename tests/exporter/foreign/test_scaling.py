@@ -64,6 +64,21 @@ def test_the_target_has_a_scaler_of_its_own(tmp_path: Path) -> None:
         ({"kind": "standard", "mean": [1], "scale": ["x"]}, "scale.0: .*expected is"),
         ({"kind": "standard", "mean": [1, 2], "scale": [1, 0]}, "scale: a feature has no spread"),
         ({"kind": "minmax", "minimum": [1], "maximum": [1]}, "maximum: a feature has no spread"),
+        (
+            {"kind": "standard", "mean": [1, 2], "scale": [1, 2, 3]},
+            "json: 2 for mean and 3 for scale do not fit; give as",
+        ),
+        ({"kind": "minmax", "minimum": [1, 2], "maximum": [3, 4, 5]}, "json: 2 for minimum and 3 for maximum do not"),
+        ({"kind": "minmax", "minimum": [1], "maximum": [3], "range": [1, 1]}, r"json: range: .*, not \[1\.0, 1\.0\]"),
+        (
+            {
+                "kind": "standard",
+                "mean": [1],
+                "scale": [1],
+                "target": {"kind": "standard", "mean": [1] * 2, "scale": [1] * 3},
+            },
+            "json: target: 2 for mean and 3 for scale do not fit",
+        ),
         ("{", "not valid JSON"),
         ([1], "json: it holds no object; expected is"),
     ],
