@@ -64,7 +64,7 @@ def _add_export_arguments(arguments: argparse.ArgumentParser) -> None:
         help="how much worse than fp32 the metric of a precision may be, in its own unit or in percent of fp32's",
     )
     arguments.add_argument(
-        "--parity", type=float, metavar="TOLERANCE", help="largest difference of fp32 to PyTorch (default 1e-4)"
+        "--parity", type=command.positive, metavar="X", help="largest difference of fp32 to PyTorch (default 1e-4)"
     )
     arguments.add_argument(
         "--precisions",
@@ -102,8 +102,10 @@ def _loss(text: str) -> tuple[float, bool]:
     """The allowed loss, and whether it is a share of the reference."""
     try:
         value = float(text.removesuffix("%"))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: a number, or one with %, is expected") from error
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: a number, or one with %, is expected, from 0 on")
     return (value / 100, True) if text.endswith("%") else (value, False)
 
 

@@ -152,7 +152,7 @@ def _what_it_is(error: Exception) -> str:
 
 def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
     """A state_dict, or the one that a training loop has put into a dictionary beside other things."""
-    while isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
+    while isinstance(content, Mapping) and not all(isinstance(value, Tensor) for value in content.values()):
         inside = next((content[name] for name in WRAPPERS if isinstance(content.get(name), Mapping)), None)
         if inside is None:
             break

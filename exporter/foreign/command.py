@@ -1,6 +1,7 @@
 """`python -m exporter export package.module:build --checkpoint W ...`: a plain PyTorch module, or a Keras file."""
 
 import argparse
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--eval", type=Path, metavar="JSONL", help="labelled rows: half for the gate, half for figures")
     group.add_argument("--without-evaluation", action="store_true", help="publish without labelled rows")
     clip_help = "clamp scaled features to [-X, X] in every precision, as training did"
-    group.add_argument("--clip", type=_positive, metavar="X", help=clip_help)
+    group.add_argument("--clip", type=positive, metavar="X", help=clip_help)
     group.add_argument("--title", metavar="TEXT", help="heading of the card (default: the bundle's name)")
     group.add_argument("--description", metavar="TEXT", help="a sentence or two for the card")
     group.add_argument("--licence", metavar="TEXT", help="of the weights (default: not stated)")
@@ -69,17 +70,18 @@ def run(options: argparse.Namespace, strictness: Options) -> Bundle:
 
 def _foreign(options: argparse.Namespace, strictness: Options) -> tuple[Foreign, evaluation.Labelled | None]:
     """What was given, with the labelled rows; whatever is quickly checked comes first."""
-    module, provenance, limit = _module(options)
+    own = _module(options)
     if options.task is None:
         raise ForeignError(f"--task: what the answers are must be said; one of {', '.join(TASKS)}")
     scaler = None if options.scaler is None else read_scaler(options.scaler)
     tokenizer = None if options.tokenizer is None else open_tokenizer(options.tokenizer)
+    provenance = own.provenance
     if tokenizer is not None and (lost := vocabulary.never_produced(options.tokenizer, tokenizer)):
         print(f"warning: {lost}")
         provenance += f" {lost}"
     labelled = _labelled(options, tokenizer, strictness)
     given = Foreign(
-        module=module,
+        module=own.module,
         about=About(
             title=options.title or options.out.parent.name,
             description=options.description or f"`{_origin(options.source)}`, exported as it was found.",
@@ -98,9 +100,9 @@ def _foreign(options: argparse.Namespace, strictness: Options) -> tuple[Foreign,
         tokenizer=options.tokenizer,
         scaler=scaler,
         clip=options.clip,
-        max_steps=options.max_steps or limit,
+        max_steps=options.max_steps or own.steps,
         provenance=provenance,
-        **({} if labelled is None else {"check": partial(evaluation.check_rows, labelled)}),
+        **({} if labelled is None else {"check": partial(evaluation.check_rows, labelled, padding_id=own.padding_id)}),
     )
     return given, labelled
 
@@ -124,22 +126,33 @@ def _labelled(
     return evaluation.next_tokens(labelled) if options.task == "language-model" else labelled
 
 
-def _module(options: argparse.Namespace) -> tuple[nn.Module, str, int | None]:
-    """The module with its weights, where it comes from, and the number of steps, if its file fixes that."""
+@dataclass(frozen=True)
+class Own:
+    """A module with its weights, and what its file says about it."""
+
+    module: nn.Module
+    provenance: str
+    steps: int | None = None
+    """How many there are, if the file fixes that."""
+    padding_id: int | None = None
+    """A token id that was skipped in training."""
+
+
+def _module(options: argparse.Namespace) -> Own:
     if options.source.endswith(".keras"):
         model = keras.load(Path(options.source))
         for note in (*model.notes, KERAS_IN_PYTORCH):
             print(f"note: {note}")
         notes = [f"{note[0].upper()}{note[1:]}." for note in model.notes]
         told = " ".join([f"Imported from the Keras file `{Path(options.source).name}`.", *notes])
-        return model.network, told, model.steps
+        return Own(model.network, told, model.steps, model.padding_id)
     if options.checkpoint is None:
         raise ForeignError(
             "--checkpoint: no weights were given; save them with torch.save(model.state_dict(), PATH), and name that"
         )
     module = checkpoint.build(options.source, options.arguments)
     checkpoint.load(module, options.checkpoint)
-    return module, f"PyTorch module `{_origin(options.source)}`, weights from `{options.checkpoint.name}`.", None
+    return Own(module, f"PyTorch module `{_origin(options.source)}`, weights from `{options.checkpoint.name}`.")
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -156,12 +169,12 @@ def _levels(text: str) -> tuple[float, ...]:
         raise argparse.ArgumentTypeError(f"{text!r}: numbers with commas between them are expected") from error
 
 
-def _positive(text: str) -> float:
+def positive(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not value > 0:
+    if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r}: a number above 0 is expected")
     return value
 

@@ -1,6 +1,7 @@
 """Labelled rows from a JSON Lines file, split into validation and test, and the metric of each task."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ class Labelled:
 def read(path: Path, tokenizer: TextEncoder | None) -> Labelled:
     """Raises ForeignError that names the line and the field."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         save = "save it as UTF-8, or " if isinstance(error, UnicodeDecodeError) else ""
         wanted = f"{save}give a JSON Lines file of {EXPECTED}"
@@ -99,10 +100,14 @@ def _numbers(found: Labelled, given: list[Any], dtype: type, field: str) -> np.n
         row = np.array(given, None if given else dtype)
         if row.dtype.kind not in ("i" if dtype is np.int64 else "if") or row.ndim not in (1, 1 + (field == "values")):
             raise ValueError(f"shape {row.shape} of {row.dtype}")
+        with np.errstate(over="ignore"):
+            row = row.astype(dtype)
+        if not np.isfinite(row).all():
+            raise ValueError("not all are finite")
     except ValueError as error:
         wanted = "whole numbers" if field == "tokens" else "numbers, or of lists of as many numbers for each step"
         raise found.refuse(-1, f"inputs.{field}: a list of {wanted} is expected ({error})") from error
-    return row.astype(dtype)
+    return row
 
 
 def next_tokens(found: Labelled) -> Labelled:
@@ -116,15 +121,22 @@ def next_tokens(found: Labelled) -> Labelled:
     return Labelled(found.path, inputs, targets, found.lines)
 
 
-def check_rows(found: Labelled, inputs: Inputs, limits: Limits) -> None:
-    """Raises ForeignError for a row that the network does not read."""
+def check_rows(found: Labelled, inputs: Inputs, limits: Limits, padding_id: int | None = None) -> None:
+    """Raises ForeignError for a row that the network does not read, or read otherwise in training."""
     for place, row in enumerate(found.inputs):
         if not limits.smallest <= len(row) <= limits.largest:
             raise found.refuse(place, f"inputs: {len(row)} steps; {_readable(len(row), limits)}")
         if inputs.vocabulary is not None and row.ndim != 1:
             raise found.refuse(place, "inputs: features; the module reads token ids")
         if inputs.vocabulary is not None and not (row.min() >= 0 and row.max() < inputs.vocabulary):
-            raise found.refuse(place, f"inputs: token id {row.max()}; ids from 0 to {inputs.vocabulary - 1} are known")
+            wrong = row.min() if row.min() < 0 else row.max()
+            raise found.refuse(place, f"inputs: token id {wrong}; ids from 0 to {inputs.vocabulary - 1} are known")
+        if inputs.vocabulary is not None and padding_id is not None and (row == padding_id).any():
+            raise found.refuse(
+                place,
+                f"inputs: token id {padding_id} is padding, which Keras skips (mask_zero); leave it out: rows may have "
+                "any length",
+            )
         if inputs.features is not None and row.shape[1:] != (inputs.features,):
             came = f"{row.shape[1]} features" if row.ndim == 2 else "token ids"
             raise found.refuse(place, f"inputs: {came}; the module reads {inputs.features} features a step")
@@ -140,7 +152,8 @@ def _readable(steps: int, limits: Limits) -> str:
 def evaluation(found: Labelled, source: Source, seed: int = 0) -> Callable[[Split], Evaluation]:
     """Half of the rows each, drawn by the seed. Raises ForeignError for a target that does not fit the task."""
     check_rows(found, source.inputs, source.limits)
-    targets = [_target(found, place, source) for place in range(len(found.inputs))]
+    count = _numbers_of_an_answer(found, source)
+    targets = [_target(found, place, source, count) for place in range(len(found.inputs))]
     order = np.random.default_rng(seed).permutation(len(targets))
     half = len(order) // 2
     places = {"validation": order[:half].tolist(), "test": order[half:].tolist()}
@@ -152,7 +165,16 @@ def evaluation(found: Labelled, source: Source, seed: int = 0) -> Callable[[Spli
     return of
 
 
-def _target(found: Labelled, place: int, source: Source) -> np.ndarray:
+def _numbers_of_an_answer(found: Labelled, source: Source) -> int | None:
+    """How many a target must have: those of an answer, or of one step of it; of a forecast, its steps. None: classes,
+    or one token."""
+    if source.labels is not None or source.task == "language-model":
+        return None
+    shape = source.reference(found.inputs[:1])[0].shape
+    return shape[0] if source.task == "forecast" else math.prod(shape[1:] if source.task == "tagging" else shape)
+
+
+def _target(found: Labelled, place: int, source: Source, count: int | None) -> np.ndarray:
     """What an answer is held against: classes, or numbers, in the shape of the task."""
     given = found.targets[place]
     try:
@@ -160,8 +182,8 @@ def _target(found: Labelled, place: int, source: Source) -> np.ndarray:
             steps = given if isinstance(given, list) else []
             if len(steps) != len(found.inputs[place]):
                 raise ValueError(f"a list of {len(found.inputs[place])}, one for each step, is expected")
-            return np.stack([_one(step, source) for step in steps])
-        return _one(given, source)
+            return np.stack([_one(step, source, count) for step in steps])
+        return _one(given, source, count)
     except (ValueError, TypeError) as error:
         hint = _labels_wanted(found) if source.labels == tuple(map(str, range(len(source.labels or ())))) else ""
         raise found.refuse(place, f"target: {_shown(given)} was given; {error}{hint}") from error
@@ -174,7 +196,7 @@ def _labels_wanted(found: Labelled) -> str:
     return f"; name them with --labels, in the module's order: --labels {names[:LONGEST_HINT]}" if names else ""
 
 
-def _one(given: Any, source: Source) -> np.ndarray:
+def _one(given: Any, source: Source, count: int | None) -> np.ndarray:
     """One class, as a number [], or numbers [O] or [H]. Raises ValueError that says what is expected."""
     if source.labels is not None:
         names = [*source.labels]
@@ -188,6 +210,9 @@ def _one(given: Any, source: Source) -> np.ndarray:
     numbers = np.atleast_1d(np.array(given, np.float64))
     if numbers.ndim != 1 or not np.isfinite(numbers).all():
         raise ValueError("a number, or a list of numbers, is expected")
+    if len(numbers) != count:
+        labels = "; or name the classes with --labels" if source.task == "tagging" else ""
+        raise ValueError(f"{len(numbers)} of the {count} numbers that the module answers{labels}")
     return numbers
 
 
@@ -227,6 +252,6 @@ def _score(source: Source, answer: np.ndarray, wanted: np.ndarray) -> float:
             return float(-np.log(max(answer[wanted], np.finfo(np.float64).tiny)))
         return float(np.logaddexp.reduce(answer) - answer[wanted])
     if source.task == "forecast":
-        levels, missed = np.array(source.quantiles), wanted[:, None] - answer[: len(wanted)]
+        levels, missed = np.array(source.quantiles), wanted[:, None] - answer
         return float(np.maximum(levels * missed, (levels - 1) * missed).mean())
     return float(np.abs(answer - wanted.reshape(answer.shape)).mean())

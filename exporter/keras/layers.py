@@ -27,6 +27,11 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "leaky_relu": lambda: nn.LeakyReLU(0.2),
     "hard_sigmoid": nn.Hardsigmoid,
 }
+USUAL: dict[str, dict[str, tuple[Any, ...]]] = {
+    "ReLU": {"max_value": (None,), "negative_slope": (0, None), "threshold": (0, None)},
+    "Softmax": {"axis": (-1, None)},
+}
+"""Options of layers that are activations: what each may be."""
 NOTHING_IN_PREDICTION = (
     "Dropout",
     "SpatialDropout1D",
@@ -111,9 +116,9 @@ def activation_layer(found: Layer, width: int) -> Built:
     config = found.config
     if found.kind == "LeakyReLU":
         return nn.LeakyReLU(config["negative_slope"]), width
-    options = {"ReLU": ("max_value", "negative_slope", "threshold"), "Softmax": ("axis",)}[found.kind]
-    if any(config.get(name) not in (None, 0, -1) for name in options):
-        raise found.refuse(f"its options are {config}", f"the defaults of {', '.join(options)} are supported")
+    if changed := [name for name, usual in USUAL[found.kind].items() if config.get(name) not in usual]:
+        told = ", ".join(f"{name} is {config[name]!r}" for name in changed)
+        raise found.refuse(told, f"only the default of {', '.join(changed)} is supported")
     return ACTIVATIONS[found.kind.lower()](), width
 
 

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
@@ -27,25 +27,13 @@ class KerasNetwork(nn.Sequential):
 
 @dataclass(frozen=True)
 class KerasModel:
-    """The network, and what is known about it."""
+    """The network, and what the exporter cannot find out by running it."""
 
     network: KerasNetwork
-    name: str
-    kind: Literal["tokens", "features"]
-    features: int | None
-    """Numbers in each time step; None for token ids."""
-    vocabulary: int | None
-    """Token ids are below this; None for features."""
     steps: int | None
     """The number of time steps, if the input layer fixes it."""
     padding_id: int | None
     """The token id that Keras skips wherever it stands (`mask_zero`): rows are sent without it."""
-    outputs: int
-    per_step: bool
-    activation: str
-    """Of the last layer: softmax, sigmoid, linear, ..."""
-    loss: str | None
-    """What it was compiled with, by name."""
     notes: tuple[str, ...]
     """What a user should know before trusting the answers, one sentence each."""
 
@@ -55,12 +43,12 @@ def load(path: Path) -> KerasModel:
     with reading(path) as archive:
         try:
             model = layer(archive.config, archive.weights)
-            return _assembled(model, list(layers_in_order(model)), _loss(archive.config))
+            return _assembled(model, list(layers_in_order(model)))
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise KerasFileError(f"{path}: config.json is not understood ({error!r}); {SAVE_AGAIN}") from error
 
 
-def _assembled(model: Layer, found: list[Layer], loss: str | None) -> KerasModel:
+def _assembled(model: Layer, found: list[Layer]) -> KerasModel:
     start, rest = found[0], [each for each in found[1:] if each.kind != "InputLayer"]
     shape = _input_shape(start)
     embedding = next((each for each in rest if each.kind not in layers.NOTHING_IN_PREDICTION), None)
@@ -68,22 +56,13 @@ def _assembled(model: Layer, found: list[Layer], loss: str | None) -> KerasModel
     _check_inputs(start, shape, tokens)
     fixed = shape[1] is not None and (shape[0] is None or any(_inner(each).get("stateful") for each in rest))
     notes = tuple(dict.fromkeys((*_notes(rest), *_note_on_length(rest, shape[1] if fixed else None))))
-    network, outputs = _network(rest, 1 if tokens else shape[2])
-    recurrent = [module for module in network if isinstance(module, KerasRecurrent)]
-    if not recurrent:
+    network = _network(rest, 1 if tokens else shape[2])
+    if not any(isinstance(module, KerasRecurrent) for module in network):
         raise model.refuse("it has no recurrent layer", f"one of {', '.join(GATES)} is expected")
     return KerasModel(
         network=network.eval(),
-        name=model.name,
-        kind="tokens" if tokens else "features",
-        features=None if tokens else shape[2],
-        vocabulary=embedding.config["input_dim"] if tokens else None,
         steps=shape[1] if fixed else None,
         padding_id=0 if tokens and embedding.config.get("mask_zero") else None,
-        outputs=outputs,
-        per_step=recurrent[-1].per_step,
-        activation=_last_activation(rest),
-        loss=loss,
         notes=notes,
     )
 
@@ -104,8 +83,8 @@ def _check_inputs(start: Layer, shape: list[int | None], tokens: bool) -> None:
         raise start.refuse(f"its inputs have the shape {tuple(shape[1:])}", f"{accepted} is expected")
 
 
-def _network(found: list[Layer], width: int) -> tuple[KerasNetwork, int]:
-    """The modules of all layers that do something, and the width of the last one's outputs."""
+def _network(found: list[Layer], width: int) -> KerasNetwork:
+    """The modules of all layers that do something; `width`: of what the first one reads."""
     network, over = KerasNetwork(), False
     for each in found:
         if (over and each.kind in (*GATES, "Bidirectional")) or (each.kind == "Embedding" and len(network)):
@@ -114,7 +93,7 @@ def _network(found: list[Layer], width: int) -> tuple[KerasNetwork, int]:
         if module is not None:
             network.add_module(_free_name(network, each), module)
             over = over or (isinstance(module, KerasRecurrent) and not module.per_step)
-    return network, width
+    return network
 
 
 def _free_name(network: nn.Module, found: Layer) -> str:
@@ -128,21 +107,6 @@ def _inner(found: Layer) -> dict[str, Any]:
     """A layer's configuration; a wrapper's: that of the layer inside."""
     inside = found.config.get("layer")
     return inside.get("config", {}) if isinstance(inside, dict) else found.config
-
-
-def _last_activation(found: list[Layer]) -> str:
-    last = next(each for each in reversed(found) if each.kind not in layers.NOTHING_IN_PREDICTION)
-    if last.kind in ("Softmax", "ReLU", "LeakyReLU"):
-        return last.kind.lower()
-    return str(_inner(last).get("activation")) if last.kind in ("Dense", "Activation", "TimeDistributed") else "linear"
-
-
-def _loss(config: dict[str, Any]) -> str | None:
-    """mse, binary_crossentropy, ...: a name, or the class of a loss object."""
-    loss = (config.get("compile_config") or {}).get("loss")
-    if isinstance(loss, dict):
-        return str(loss.get("class_name"))
-    return loss if isinstance(loss, str) else None
 
 
 def _notes(found: list[Layer]) -> Iterator[str]:

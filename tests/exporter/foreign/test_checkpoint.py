@@ -105,6 +105,16 @@ class Pickled:
         return setattr, (Pickled, "ran", True)
 
 
+@pytest.mark.parametrize("wrapper", ["model_state_dict", "state_dict", "model"])
+def test_a_state_dict_may_lie_beside_tensors(tmp_path: Path, wrapper: str) -> None:
+    """As in the checkpoint of PyTorch's own tutorial, with the loss as it was."""
+    state = StockLSTM().state_dict()
+    beside = {"epoch": 3, "optimizer_state_dict": {"state": {}, "param_groups": []}, "loss": torch.tensor(0.3)}
+    torch.save({**beside, wrapper: state}, tmp_path / "w.pt")
+    read = loaded(tmp_path / "w.pt")
+    assert all(torch.equal(read[name], value) for name, value in state.items())
+
+
 def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
     torch.save(Pickled(), tmp_path / "w.pt")
     problem = r"w\.pt: it holds a whole model, or .* \(setattr\); save .* torch\.save\(model\.state_dict\(\), PATH\)"

@@ -30,11 +30,14 @@ class Letters:
         return chr(ord("a") + token)
 
 
-def source(**about: Any) -> Source:
+def source(answer: tuple[int, ...] = (1,), **about: Any) -> Source:
+    """With answers of that shape, per step for tagging."""
     given = {"task": "classification", "labels": ("low", "high"), "inputs": Inputs(kind="tokens", vocabulary=26)}
     return Source(
         **{**given, **about},
-        reference=lambda rows: [],
+        reference=lambda rows: [
+            np.zeros((len(row), *answer) if about.get("task") == "tagging" else answer) for row in rows
+        ],
         exportable=lambda pinned: None,
         without_int8="not here",
         limits=Limits(largest=9),
@@ -67,6 +70,16 @@ def test_texts_tokens_and_values_are_read(tmp_path: Path) -> None:
     assert [row.dtype for row in found.inputs] == [np.int64, np.int64, np.float32, np.int64]
 
 
+@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\u0085"])
+def test_only_a_line_feed_ends_a_line(tmp_path: Path, character: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    text = json.dumps({"inputs": f"ab{character}c", "target": 0}, ensure_ascii=False)
+    path.write_text("\r\n".join([text] * 4), encoding="utf-8", newline="")
+    found = evaluation.read(path, Letters())
+    assert [row.tolist() for row in found.inputs] == [[0, 1, 2]] * 4
+    assert found.lines == [1, 2, 3, 4]
+
+
 def test_half_of_the_rows_each_whatever_their_order(tmp_path: Path) -> None:
     labelled = evaluation.read(written(tmp_path, *tokens(*["low"] * 9)), None)
     of = evaluation.evaluation(labelled, source())
@@ -88,7 +101,7 @@ def test_accuracy_takes_names_and_numbers(tmp_path: Path) -> None:
 
 def test_mean_absolute_error(tmp_path: Path) -> None:
     labelled = evaluation.read(written(tmp_path, *values([1, 2], [3, 4], [5, 6], [7, 8])), None)
-    found = evaluation.evaluation(labelled, source(task="regression", **SERIES))("test")
+    found = evaluation.evaluation(labelled, source((2,), task="regression", **SERIES))("test")
     off = found.targets + np.array([1.0, -3.0])
     assert found.metrics(off) == {"mae": 2.0}
     assert found.gate.relative
@@ -96,7 +109,7 @@ def test_mean_absolute_error(tmp_path: Path) -> None:
 
 def test_pinball_loss(tmp_path: Path) -> None:
     labelled = evaluation.read(written(tmp_path, *values(10, 10, 10, 10)), None)
-    about = source(task="forecast", quantiles=(0.1, 0.5, 0.9), **SERIES)
+    about = source((1, 3), task="forecast", quantiles=(0.1, 0.5, 0.9), **SERIES)
     found = evaluation.evaluation(labelled, about)("validation")
     outputs = np.tile(np.array([[[8.0, 11.0, 10.0]]]), (2, 1, 1))
     assert found.metrics(outputs)["pinball"] == pytest.approx((0.1 * 2 + 0.5 * 1 + 0) / 3)
@@ -136,6 +149,8 @@ def test_tags_count_step_by_step_without_padding(tmp_path: Path) -> None:
         ([{"target": 1}], "line 1: no field 'inputs'; expected is"),
         ([*tokens(0), {"inputs": {"tokens": [1.5]}}], r"line 2: inputs\.tokens: a list of whole numbers is expected"),
         ([{"inputs": {"values": [[1], [1, 2]]}}], r"line 1: inputs\.values: a list of numbers, or of lists"),
+        ([{"inputs": {"values": [1, float("nan")]}}], r"line 1: inputs\.values: .* \(not all are finite\)"),
+        ([{"inputs": {"values": [[1, 2], [1, 1e39]]}}], r"line 1: inputs\.values: .* \(not all are finite\)"),
         ([{"inputs": "ab"}], "a text was given; name its tokenizer with --tokenizer"),
         ([{"inputs": {"tokens": []}}], "nothing is left to read"),
         ([{"inputs": 3}], "inputs: 3 was given; expected is"),
@@ -155,6 +170,24 @@ def test_a_row_that_cannot_be_read_names_its_line(tmp_path: Path, rows: list[Any
             tokens("up", "down", "up", 0),
             {"labels": ("0", "1")},
             'line 1: target: "up" was given; one of 0, 1 is expected; name them with --labels, .*: --labels down,up$',
+        ),
+        (values(1, 2, 3, [1, 2]), {"task": "regression", **SERIES}, "line 4: target: .* 2 of the 1 numbers that the"),
+        (values([1, 2], 1, 2, 3), {"task": "regression", "answer": (2,), **SERIES}, "line 2: .*; 1 of the 2 numbers"),
+        (values([1] * 6, *[[1]] * 3), {"task": "regression", "answer": (2, 3), **SERIES}, "line 2: .* 1 of the 6 num"),
+        (
+            values([1, 2], [1, 2], [1, 2, 3], [1, 2]),
+            {"task": "forecast", "answer": (2, 3), "quantiles": (0.1, 0.5, 0.9), **SERIES},
+            r"line 3: target: \[1, 2, 3\] was given; 3 of the 2 numbers that the module answers",
+        ),
+        (
+            tokens([0, 1], [0, 1], [0, 1], [0, 1]),
+            {"task": "tagging", "labels": None, "answer": (3,)},
+            r"line 1: .* 1 of the 3 numbers that the module answers; or name the classes with --labels",
+        ),
+        (
+            [*tokens(0, 0, 0), {"inputs": {"tokens": [1, 2, -5, 3]}, "target": 0}],
+            {},
+            "line 4: inputs: token id -5; ids",
         ),
         (tokens(0, 1, 0, 2), {}, "target: 2 was given; one of low, high"),
         (tokens(0, 1, 0, None), {}, "target: null was given"),

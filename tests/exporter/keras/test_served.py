@@ -109,3 +109,19 @@ def test_what_cannot_be_imported_is_one_sentence(keras: ModuleType, tmp_path: Pa
     with pytest.raises(SystemExit, match=r"^error: layer 'conv1d\w*' \(Conv1D\): not supported; these are: "):
         main([str(path), "--out", str(target), "--without-evaluation", "--task", "regression"])
     assert not target.parent.exists()
+
+
+def test_rows_with_padding_are_refused(keras: ModuleType, tmp_path: Path) -> None:
+    path, labelled = saved(built(keras, "masked reviews"), tmp_path), tmp_path / "rows.jsonl"
+    rows = [[3, 4, 5], [3, 4, 0, 0], [6], [7]]
+    labelled.write_text("\n".join(json.dumps({"inputs": {"tokens": row}, "target": 0}) for row in rows))
+    arguments = [
+        "--task",
+        "classification",
+        "--eval",
+        str(labelled),
+        "--out",
+        str(tmp_path / "models" / "padded" / "1"),
+    ]
+    with pytest.raises(SystemExit, match=r"line 2: inputs: token id 0 is padding, which Keras skips .*; leave it out"):
+        main([str(path), *arguments])
