@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from exporter.foreign.understand import COMPANY, MODULE_FAILURES, Understood, example
+from exporter.foreign.understand import MODULE_FAILURES, Understood, company
 
 STEPS = 5
 CLOSE = {"rtol": 1e-3, "atol": 1e-4}
@@ -15,7 +15,8 @@ def mixes_rows(found: Understood) -> bool:
     """Whether what it answers to a row depends on the other rows."""
     if found.convention.single_row:
         return False
-    inputs = example(found.inputs, COMPANY, max(found.smallest, min(STEPS, found.largest)))
+    steps = max(found.smallest, min(STEPS, found.largest))
+    inputs = found.example(company(steps), steps)
     try:
         together = found.raw(inputs)
         alone = torch.stack([found.raw(row[None]).flatten() for row in inputs])
@@ -23,12 +24,12 @@ def mixes_rows(found: Understood) -> bool:
         return False
     if together.numel() != alone.numel():
         return True
-    return not any(torch.allclose(one, alone, **CLOSE) for one in _by_row(together))
+    return not any(torch.allclose(one, alone, **CLOSE) for one in _by_row(together, len(inputs)))
 
 
-def _by_row(answers: Tensor) -> Iterator[Tensor]:
+def _by_row(answers: Tensor, rows: int) -> Iterator[Tensor]:
     """What may be one line for each row, whichever axis has the rows."""
-    yield answers.reshape(COMPANY, -1)
+    yield answers.reshape(rows, -1)
     for axis, size in enumerate(answers.shape):
-        if size == COMPANY:
-            yield answers.movedim(axis, 0).reshape(COMPANY, -1)
+        if size == rows:
+            yield answers.movedim(axis, 0).reshape(rows, -1)

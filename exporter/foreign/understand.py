@@ -143,8 +143,12 @@ def _sizes(rows: Rows | None) -> Iterator[tuple[int, int]]:
     """Numbers of rows and steps to try, which must differ: else nobody could tell batch from time."""
     lengths = dict.fromkeys(TRIED_STEPS if rows is None else (len(row) for row in rows))
     for steps in list(lengths)[: len(TRIED_STEPS)]:
-        company = next(count for count in COMPANY if count != steps)
-        yield from ((batch, steps) for batch in (company, 1) if batch != steps)
+        yield from ((batch, steps) for batch in (company(steps), 1) if batch != steps)
+
+
+def company(steps: int) -> int:
+    """How many rows nobody can mistake for so many steps."""
+    return next(count for count in COMPANY if count != steps)
 
 
 def _possible_inputs(module: nn.Module, rows: Rows | None, vocabulary: int | None) -> Iterator[Inputs]:

@@ -64,7 +64,7 @@ def _parity(parity: Parity | None) -> Check:
     right = pairs[FP32] <= parity.tolerance
     text = (
         f"fp32 differs from the trained network by at most {plain(pairs[FP32])} over {parity.rows:,} rows; "
-        f"up to {exact(parity.tolerance)} is accepted."
+        f"up to {exact(parity.tolerance)} is accepted, or that share of what an output's values span, if it is less."
     )
     if parity.far_rows:
         text += f" fp32 also agrees on {parity.far_rows:,} rows far outside their range."
