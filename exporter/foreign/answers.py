@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from exporter.errors import ForeignError
+from exporter.foreign.bounded import Nature
 from exporter.foreign.scaling import Affine, MinMax, Standard
 from models.manifest import Inputs, Task
 
@@ -66,10 +67,10 @@ class Probabilities(nn.Module):
 
 
 def answers(
-    said: Said, shape: tuple[int, ...], grows: bool, probability: bool, sample: np.ndarray, inputs: Inputs
+    said: Said, shape: tuple[int, ...], grows: bool, nature: Nature, sample: np.ndarray, inputs: Inputs
 ) -> Answers:
-    """`shape` and `grows`: of the module's answers, of which `sample` [N, *shape] are some; `probability`: whether they
-    lie in [0, 1] by construction. Raises ForeignError."""
+    """`shape` and `grows`: of the module's answers, of which `sample` [N, *shape] are some; `nature`: what they are by
+    construction. Raises ForeignError."""
     per_step = said.task == "tagging"
     if per_step and not grows:
         raise ForeignError(
@@ -83,38 +84,38 @@ def answers(
     if len(shape) > 1 and said.task != "regression":
         raise ForeignError(f"--task {said.task}: the module's answers have the shape {shape}; one axis is expected")
     if said.task == "language-model":
-        return _next_token(shape, sample, inputs)
+        return _next_token(shape, nature, sample, inputs)
     if said.task == "regression" or (per_step and said.labels is None):
         return _values(said, shape, per_step)
-    return _classes(said, shape, per_step, kind_of(sample, probability))
+    return _classes(said, shape, per_step, kind_of(sample, nature))
 
 
-def kind_of(sample: np.ndarray, probability: bool) -> str:
+def kind_of(sample: np.ndarray, nature: Nature) -> str:
     """Which of `Probabilities.KINDS` some numbers [N, C] are. Raises ForeignError for independent probabilities, and
     where nobody can tell.
 
-    `probability`: whether the module ends in something like a sigmoid. Values between 0 and 1 alone do not tell, and
-    whoever takes a probability for a logit, or a logit for a probability, gives wrong answers.
+    `nature`: whether the module ends in something like a sigmoid, or a linear layer. Values between 0 and 1 alone do
+    not tell, and whoever takes a probability for a logit, or a logit for a probability, gives wrong answers.
     """
     between = bool((sample >= 0).all() and (sample <= 1).all())
     if sample.shape[-1] == 1:
-        if between and not probability:
+        if between and nature == "unknown":
             raise ForeignError(
                 "--task: the module's one answer always lay between 0 and 1, as a probability does, but does not come "
                 "from a sigmoid that is the last operation; return the logit, without a sigmoid. If it is a logit, "
                 "return two: torch.cat([torch.zeros_like(z), z], -1)"
             )
-        return "one probability" if probability else "one logit"
+        return "one probability" if nature == "probability" else "one logit"
     if (sample >= 0).all() and np.allclose(sample.sum(-1), 1, atol=TOLERANCE):
         return "probabilities"
     if (sample <= TOLERANCE).all() and np.allclose(np.exp(sample).sum(-1), 1, atol=TOLERANCE):
         return "log-probabilities"
-    if between and probability:
+    if between and nature == "probability":
         raise ForeignError(
             f"--task classification: the module's {sample.shape[-1]} answers are probabilities that do not add up to "
             "1, so more than one label may be true; choose --task regression and --names to get them as they are"
         )
-    if between:
+    if between and nature == "unknown":
         raise ForeignError(
             f"--task: the module's {sample.shape[-1]} answers always lay between 0 and 1, as probabilities do, but do "
             "not add up to 1; return logits, without a sigmoid or clamp behind them"
@@ -170,10 +171,10 @@ def _quantiles(said: Said, shape: tuple[int, ...]) -> Answers:
     return Answers("forecast", shape, False, readout, "quantiles", quantiles=levels)
 
 
-def _next_token(shape: tuple[int, ...], sample: np.ndarray, inputs: Inputs) -> Answers:
+def _next_token(shape: tuple[int, ...], nature: Nature, sample: np.ndarray, inputs: Inputs) -> Answers:
     if shape != (inputs.vocabulary,):
         expected = "token ids" if inputs.vocabulary is None else f"{inputs.vocabulary} numbers, one for each token id"
         raise ForeignError(f"--task language-model: the module answers with {shape}; {expected} are expected")
-    kind = kind_of(sample, False)
+    kind = kind_of(sample, nature)
     scores: Literal["probabilities", "logits"] = "probabilities" if kind == "probabilities" else "logits"
     return Answers("language-model", shape, False, nn.Identity(), kind, scores=scores)

@@ -2,7 +2,7 @@
 them about."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -28,6 +28,23 @@ MOVING = {
 """A product of two such tensors is one; so is a mean or a maximum of one."""
 
 
+LINEAR = "comes_from_a_linear_layer"
+# fmt: off
+STAYS_LINEAR = (MOVING - {"relu", "relu_", "abs"}) | {
+    "add", "__add__", "__radd__", "__iadd__", "add_", "sub", "__sub__", "rsub", "__rsub__", "div", "__truediv__",
+    "batch_norm", "layer_norm",
+}
+# fmt: on
+Nature = Literal["probability", "logit", "unknown"]
+
+
+def nature(value: Any) -> Nature:
+    """What a module's numbers are by construction: in [0, 1], or without a bound, since a linear layer made them."""
+    if getattr(value, MARK, None) == 0:
+        return "probability"
+    return "logit" if getattr(value, LINEAR, False) else "unknown"
+
+
 def mark(value: Any, lowest: float = -1.0) -> Any:
     """Marks a tensor, and every tensor in a tuple or list."""
     if isinstance(value, Tensor):
@@ -42,30 +59,30 @@ def is_marked(value: Any) -> bool:
     return getattr(value, MARK, None) is not None
 
 
-def is_probability(value: Any) -> bool:
-    """Whether it lies in [0, 1]."""
-    return getattr(value, MARK, None) == 0
-
-
 class Bounds(TorchFunctionMode):
     """Carries the marks on while a module runs. What changes a tensor in place takes its mark away."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
         name, given = getattr(function, "__name__", ""), (*args, *(kwargs or {}).values())
+        floats = [each for each in _flat(given) if isinstance(each, Tensor) and each.is_floating_point()]
+        linear = name == "linear" or (name in STAYS_LINEAR and any(getattr(each, LINEAR, False) for each in floats))
+        for part in _flat([result]) if linear else ():
+            if isinstance(part, Tensor):
+                setattr(part, LINEAR, True)
         plain = name if name.startswith("__") else name.removesuffix("_")
-        tensors = [each for each in _flat(given) if isinstance(each, Tensor) and each.is_floating_point()]
         if plain in SQUASHING:
             return mark(result, SQUASHING[plain])
         if plain in CLAMPING and (lowest := _clamped(plain, args, kwargs or {})) is not None:
             return mark(result, lowest)
-        if name in ("rsub", "__rsub__") and is_probability(args[0]) and args[1:] == (1,) and not kwargs:
+        if name in ("rsub", "__rsub__") and nature(args[0]) == "probability" and args[1:] == (1,) and not kwargs:
             return mark(result, 0.0)
-        if name in MOVING and tensors and all(map(is_marked, tensors)) and not _scales(name, given):
-            return mark(result, _lowest(plain, tensors))
+        if name in MOVING and floats and all(map(is_marked, floats)) and not _scales(name, given):
+            return mark(result, _lowest(plain, floats))
         changed = args[0] if args else (kwargs or {}).get("input")
         if _in_place(name, kwargs or {}) and isinstance(changed, Tensor):
             setattr(changed, MARK, None)
+            setattr(changed, LINEAR, linear)
         return result
 
 

@@ -152,8 +152,8 @@ def _meaning(given: Foreign, found: Understood, before: Affine) -> Answers:
     raw = [found.alone(scaled(before, row)) for row in rows]
     sample = np.concatenate(raw) if found.grows else np.stack(raw)
     inputs = torch.from_numpy(np.ascontiguousarray(scaled(before, rows[0])))[None]
-    _, probability = found.watched(inputs)
-    return answers(given.said, found.shape, found.grows, probability, sample, found.inputs)
+    _, nature = found.watched(inputs)
+    return answers(given.said, found.shape, found.grows, nature, sample, found.inputs)
 
 
 def _body(found: Understood, meaning: Answers, before: Affine) -> Body:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from exporter.errors import ForeignError
-from exporter.foreign.bounded import Bounds, is_probability
+from exporter.foreign.bounded import Bounds, Nature, nature
 from exporter.foreign.calls import Call, watching
 from exporter.foreign.convention import Convention, call, conventions
 from exporter.foreign.layers import RecurrentLayer, recurrent_layers
@@ -65,11 +65,11 @@ class Understood:
         raw = self.raw(torch.from_numpy(np.ascontiguousarray(row))[None]).double().numpy()
         return raw.reshape((len(row), *self.shape) if self.grows else self.shape)
 
-    def watched(self, inputs: Tensor) -> tuple[list[Call], bool]:
-        """The calls of recurrent layers while it answers, and whether the answer lies in [0, 1] by construction."""
+    def watched(self, inputs: Tensor) -> tuple[list[Call], Nature]:
+        """The calls of recurrent layers while it answers, and what the answer is by construction."""
         with Bounds(), watching(self.module, self.layers) as calls:
             raw = self.raw(inputs)
-        return calls, is_probability(raw)
+        return calls, nature(raw)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from exporter.errors import ForeignError
 from exporter.foreign import trial
 from exporter.foreign.answers import Answers, Probabilities, Said, answers, kind_of
-from exporter.foreign.bounded import Bounds, is_probability
+from exporter.foreign.bounded import Bounds, nature
 from exporter.foreign.scaling import MinMax, Standard
 from exporter.foreign.source import Foreign, foreign_source
 from exporter.options import Options
@@ -24,7 +24,7 @@ LOGITS = torch.from_numpy(np.random.default_rng(0).normal(scale=2, size=(40, 3))
 
 def meaning(said: Said, shape: tuple[int, ...], grows: bool = False, inputs: Inputs = FEATURES) -> Answers:
     sample = np.random.default_rng(0).normal(size=(20, *shape))
-    return answers(said, shape, grows, False, sample, inputs)
+    return answers(said, shape, grows, "logit", sample, inputs)
 
 
 @pytest.mark.parametrize(
@@ -36,14 +36,14 @@ def meaning(said: Said, shape: tuple[int, ...], grows: bool = False, inputs: Inp
     ],
 )
 def test_logits_and_both_kinds_of_probabilities_end_in_the_same_probabilities(values: torch.Tensor, kind: str) -> None:
-    assert kind_of(values.numpy(), probability=False) == kind
+    assert kind_of(values.numpy(), "unknown") == kind
     torch.testing.assert_close(Probabilities(kind)(values), torch.softmax(LOGITS, 1))
 
 
 def test_one_sigmoid_becomes_two_classes() -> None:
     one = LOGITS[:, :1]
-    assert kind_of(torch.sigmoid(one).numpy(), probability=True) == "one probability"
-    assert kind_of(one.numpy(), probability=False) == "one logit"
+    assert kind_of(torch.sigmoid(one).numpy(), "probability") == "one probability"
+    assert kind_of(one.numpy(), "unknown") == "one logit"
     for kind, values in (("one probability", torch.sigmoid(one)), ("one logit", one)):
         both = Probabilities(kind)(values)
         torch.testing.assert_close(both, torch.cat([1 - torch.sigmoid(one), torch.sigmoid(one)], 1))
@@ -58,7 +58,30 @@ def test_one_sigmoid_becomes_two_classes() -> None:
 )
 def test_what_may_be_a_probability_or_a_logit_is_taken_for_neither(count: int, problem: str) -> None:
     with pytest.raises(ForeignError, match=problem):
-        kind_of(np.full((30, count), 0.4), probability=False)
+        kind_of(np.full((30, count), 0.4), "unknown")
+
+
+def test_what_a_linear_layer_made_is_a_logit_wherever_it_lies() -> None:
+    assert kind_of(np.full((30, 1), 0.4), "logit") == "one logit"
+    assert kind_of(np.full((30, 3), 0.4), "logit") == "logits"
+
+
+@pytest.mark.parametrize(
+    ("ending", "found"),
+    [
+        (lambda z: z, "logit"),
+        (lambda z: (z / 3 + 0.5).squeeze(-1), "logit"),
+        (nn.BatchNorm1d(1).eval(), "logit"),
+        (lambda z: z.split(1)[0], "logit"),
+        (lambda z: z.sigmoid() * 0.9 + 0.05, "unknown"),
+        (lambda z: z.sigmoid_(), "probability"),
+        (lambda z: z.clamp_(min=0), "unknown"),
+        (lambda z: z.exp_(), "unknown"),
+    ],
+)
+def test_what_keeps_a_logit_one(ending: Callable[[Tensor], Tensor], found: str) -> None:
+    with torch.no_grad(), Bounds():
+        assert nature(ending(nn.Linear(3, 1)(torch.ones(5, 3)))) == found
 
 
 @pytest.mark.parametrize(
@@ -82,7 +105,7 @@ def test_what_may_be_a_probability_or_a_logit_is_taken_for_neither(count: int, p
 )
 def test_what_keeps_a_probability_one(ending: Callable[[Tensor], Tensor]) -> None:
     with Bounds():
-        assert is_probability(ending(torch.linspace(-5, 5, 9)[:, None]))
+        assert nature(ending(torch.linspace(-5, 5, 9)[:, None])) == "probability"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +127,7 @@ def test_what_keeps_a_probability_one(ending: Callable[[Tensor], Tensor]) -> Non
 )
 def test_what_is_none_or_may_be_none(ending: Callable[[Tensor], Tensor]) -> None:
     with Bounds():
-        assert not is_probability(ending(torch.linspace(-5, 5, 9)[:, None]))
+        assert nature(ending(torch.linspace(-5, 5, 9)[:, None])) == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +161,7 @@ def test_a_module_that_does_more_behind_its_sigmoid_is_understood_or_refused(
 
 def test_independent_labels_are_refused() -> None:
     with pytest.raises(ForeignError, match="do not add up to 1, so more than one label may be true"):
-        kind_of(torch.sigmoid(LOGITS).numpy(), probability=True)
+        kind_of(torch.sigmoid(LOGITS).numpy(), "probability")
 
 
 @pytest.mark.parametrize(
