@@ -301,9 +301,9 @@ def test_a_verb_imports_what_it_needs_only() -> None:
 def test_a_keras_file_is_compared_with_what_was_read_of_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    read = SimpleNamespace(network=nn.Identity(), notes=("masking is done by length",), steps=None)
+    read = SimpleNamespace(network=nn.Identity(), notes=("masking is done by length",), steps=None, padding_id=None)
     monkeypatch.setattr(foreign_command.keras, "load", lambda _: read)
-    _, told, _ = foreign_command._module(SimpleNamespace(source="my.keras"))
+    told = foreign_command._module(SimpleNamespace(source="my.keras")).provenance
     assert told == "Imported from the Keras file `my.keras`. Masking is done by length."
     notes = capsys.readouterr().out.splitlines()
     assert notes[0] == "note: masking is done by length"
