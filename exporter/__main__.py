@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -180,10 +181,11 @@ def _export_checkpoint(options: argparse.Namespace, strictness: Any) -> Any:
 
     try:
         trained = checkpoints.load(Path(options.source))
+        if options.without_evaluation:
+            raise ExportError("--without-evaluation: leave it out; a checkpoint's recipe brings the labelled rows")
         with _imports("export"):
             recipe = recipes.load(trained.description.recipe)
-        evaluate = None if options.without_evaluation else lambda split: recipe.evaluation(trained, split)
-        return export(of_checkpoint(trained), evaluate, options.out, strictness)
+        return export(of_checkpoint(trained), partial(recipe.evaluation, trained), options.out, strictness)
     except (checkpoints.CheckpointError, CorpusUnavailable) as error:
         raise ExportError(str(error)) from error
 

@@ -10,8 +10,9 @@ class Options:
     """The gates are on by default; whoever widens one finds it in the report."""
 
     parity: float = 1e-4
-    """Largest difference of fp32's outputs to the reference, by a row's largest output where that is above 1. What is
-    seen is 1e-6 to 1e-5: the same sums in another order. The error of other precisions is judged by the metric."""
+    """Largest difference of fp32's outputs to the reference, by a row's largest output where that is above 1, and by
+    what an output's values span over all rows where that is less (`check.check_answers`). What is seen is 1e-6 to 1e-5:
+    the same sums in another order. The error of other precisions is judged by the metric."""
     allowed_loss: float | None = None
     """How much worse than fp32's the metric may get; None takes what the evaluation says."""
     relative: bool | None = None

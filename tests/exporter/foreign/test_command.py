@@ -195,6 +195,13 @@ def test_every_mistake_is_one_sentence_and_publishes_nothing(
     assert "\n" not in message
 
 
+def test_a_checkpoint_of_ours_is_published_with_its_rows_only(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.checkpoint.load", lambda folder: folder)
+    (workplace / "run").mkdir()
+    message = failing(workplace, monkeypatch, ["run", "--without-evaluation"])
+    assert message.startswith("error: --without-evaluation: leave it out")
+
+
 def test_labelled_rows_or_a_word_that_there_are_none(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     message = failing(workplace, monkeypatch, MODULE)
     assert message.startswith("error: --eval: no labelled rows were given")
