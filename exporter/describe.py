@@ -37,6 +37,7 @@ def subject(source: Source, built: Built, precision: Precision) -> Subject:
         chunkable=built.chunkable,
         per_step=built.per_step,
         padding=source.padding,
+        largest=source.limits.largest,
     )
 
 

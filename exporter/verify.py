@@ -31,6 +31,8 @@ class Subject:
     chunkable: bool = True
     per_step: bool = False
     padding: bool = True
+    largest: int | None = None
+    """Time steps beyond which no batch is ever padded."""
 
     def session(self, threads: int = 1) -> StepSession:
         return StepSession(self.model, self.initial_state, threads, self.per_step, self.padding)
@@ -52,6 +54,7 @@ def bundle_invariance(bundle: Bundle, sequences: int = 64) -> Iterator[tuple[Pre
             chunkable=manifest.chunkable,
             per_step=manifest.outputs.when == "per_step",
             padding=manifest.padding,
+            largest=manifest.steps.largest,
         )
         check_pins(one, rows)
         found = invariance(one, rows)
@@ -117,11 +120,13 @@ def runs(subject: Subject, rows: Rows, seed: int = 0) -> Runs:
     session, random = subject.session(), np.random.default_rng(seed)
     rows = rows if subject.padding else of_few_lengths(rows)
     mixed, shuffled = (_batches(random.permutation(len(rows))) for _ in range(2))
-    padding = enumerate(fills(subject, random)) if subject.padding else ()
+    padding = list(enumerate(fills(subject, random))) if subject.padding else []
+    longest = max(map(len, rows))
+    most = max(0, (subject.largest or longest + len(padding)) - longest)
     return Runs(
         alone=alone(session, rows),
         batch=[together(session, batches, rows) for batches in (mixed, shuffled)],
-        padding=[together(session, mixed, rows, fill, extra) for extra, fill in padding],
+        padding=[together(session, mixed, rows, fill, min(extra, most)) for extra, fill in padding],
         chunks=list(_chunked(subject, session, rows)) if subject.chunkable else [],
         threads=[together(subject.session(threads), mixed, rows) for threads in (2, 3)],
     )

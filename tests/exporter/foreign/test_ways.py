@@ -203,6 +203,12 @@ def test_the_truth_is_each_row_alone_in_the_modules_own_precision() -> None:
     assert found[0].tolist() == wanted[:, None].tolist()
 
 
+def test_a_module_of_so_many_positions_is_padded_up_to_them() -> None:
+    source = foreign_source(Foreign(trained(Case(modules.LearnedPositions, NUMBERS)), ABOUT, NUMBERS), Options())
+    assert source.limits.largest == 20
+    assert way_of(source) == "whole"
+
+
 @pytest.mark.usefixtures("in_pytorch")
 def test_a_learned_initial_state_is_in_the_layout_of_the_state() -> None:
     given = foreign("learned initial state")
