@@ -363,5 +363,5 @@ def test_generated_rows_fit_the_manifest(exported: tuple[Checkpoint, Bundle]) ->
 
 
 def test_a_folder_that_is_no_bundle_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="cannot be read"):
+    with pytest.raises(BundleError, match=r"there is no such file; name the folder of one version"):
         bundle.read(tmp_path)
