@@ -10,8 +10,7 @@ from exporter import describe, differences, measure, verify
 from exporter.errors import CheckFailed
 from exporter.options import Options
 from exporter.report import Built, Finding
-from exporter.sessions import Rows, StepSession, by_length, pad, together
-from exporter.sessions import spread as spread
+from exporter.sessions import Rows, StepSession, by_length, pad, some_of, together
 from exporter.source import Outputs, Source
 from exporter.verify import Subject
 from models.manifest import Invariance, Precision
@@ -32,7 +31,7 @@ Figures = Mapping[Split, Mapping[str, float]]
 def check(source: Source, built: Built, splits: Splits, rows: Rows, options: Options) -> dict[Precision, Finding]:
     """What was found of every precision, the cheap checks first. Raises CheckFailed. No splits, no metrics."""
     subjects = {precision: describe.subject(source, built, precision) for precision in built.models}
-    some, far = spread(rows, PARITY_ROWS), source.beyond(spread(rows, FAR_ROWS)) if source.beyond else []
+    some, far = some_of(rows, PARITY_ROWS), source.beyond(some_of(rows, FAR_ROWS)) if source.beyond else []
     reference = as_array(source.reference(some), built.per_step)
     check_answers(source, score(subjects["fp32"].session(), some, "fp32, answers"), some, built.per_step, options)
     compared = check_far(source, subjects["fp32"], far, options) if far else 0
@@ -68,7 +67,7 @@ def exactness(
     parity = verify.parity(reference, score(subject.session(), rows, f"{precision}, parity"))
     if precision == "fp32":
         check_parity(parity, options)
-    some = [*spread(rows, INVARIANCE_ROWS), *far]
+    some = [*some_of(rows, INVARIANCE_ROWS), *far]
     verify.check_pins(subject, some)
     invariance = verify.invariance(subject, some)
     verify.check_invariance(invariance, precision, subject, some)

@@ -53,10 +53,10 @@ def accepted(
         own = differences(every, np.concatenate([_outputs(row, per_step) for row in exact]))
         rounded = np.maximum(rounded, np.where(np.isfinite(own), own, 0.0).max(0, initial=0))
     scale = np.array([scales(row[None])[0] for row in truth])
-    return np.maximum(tolerance * np.minimum(scale[:, None], spread(every)), roundings * rounded)
+    return np.maximum(tolerance * np.minimum(scale[:, None], spans(every)), roundings * rounded)
 
 
-def spread(every: np.ndarray) -> np.ndarray:
+def spans(every: np.ndarray) -> np.ndarray:
     """Between the smallest and the largest value of each column, of those that are numbers: [N, V] -> [V]."""
     finite = np.isfinite(every)
     low, high = np.where(finite, every, np.inf).min(0), np.where(finite, every, -np.inf).max(0)

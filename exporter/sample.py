@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from exporter.sessions import Rows, spread
+from exporter.sessions import Rows, some_of
 from exporter.verify import generated_rows
 from models import bundle as bundles
 from models.bundle import Bundle, BundleError
@@ -38,7 +38,7 @@ def sample(bundle: Bundle, count: int) -> Rows:
         fitting = [entry["values"] for entry in entries if entry["kind"] in manifest.name.split("-")]
         rows = [np.array(values, np.float32)[:, None] for values in fitting]
     rows = [row[: manifest.steps.largest] for row in rows if len(row) >= manifest.steps.smallest]
-    return spread(rows, count) if rows else generated_rows(manifest.inputs, manifest.steps, count)
+    return some_of(rows, count) if rows else generated_rows(manifest.inputs, manifest.steps, count)
 
 
 def read(file: Path) -> list[dict[str, Any]]:

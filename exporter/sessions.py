@@ -159,7 +159,7 @@ def in_chunks(session: StepSession, rows: Rows, chunk: int, first_chunk: int, sl
     return _in_order(session, found)
 
 
-def spread(rows: Rows, count: int) -> list[np.ndarray]:
+def some_of(rows: Rows, count: int) -> list[np.ndarray]:
     """At most `count` of the rows, evenly over their order."""
     return [rows[place] for place in np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
 

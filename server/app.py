@@ -30,8 +30,8 @@ ADDRESSES = ["POST /predict", "GET /models", "GET /health/live", "GET /health/re
 MOST_UNREAD_BYTES, MOST_UNREAD_SECONDS = 64 * 2**20, 5.0
 """Of a body that was sent to a wrong address, or by a wrong method."""
 
-
-NO = {"description": "No."}
+UNAVAILABLE: dict[int | str, dict[str, Any]] = {503: {"description": "No."}}
+"""For the documentation of what answers yes or no."""
 
 
 class Exposition(Response):
@@ -129,11 +129,11 @@ def make_rest(service: Service) -> FastAPI:
     async def models() -> dict[str, list[dict[str, Any]]]:
         return {"models": [describe(model) for model in service.registry]}
 
-    @app.get("/health/live", tags=["health"], summary="Is the process alive?", responses={503: NO})
+    @app.get("/health/live", tags=["health"], summary="Is the process alive?", responses=UNAVAILABLE)
     async def live() -> Response:
         return _health("broken" if service.broken else "live", not service.broken)
 
-    @app.get("/health/ready", tags=["health"], summary="Should it get requests?", responses={503: NO})
+    @app.get("/health/ready", tags=["health"], summary="Should it get requests?", responses=UNAVAILABLE)
     async def ready() -> Response:
         status = "ready" if service.ready else "draining" if service.draining else "not ready"
         return _health(status, service.ready)

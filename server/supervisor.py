@@ -224,9 +224,8 @@ class Supervisor:
                 return
             with connection:
                 serving = [worker for worker in self._workers if worker.notes.serving]
-                if not any(
-                    worker.hand(connection) for worker in sorted(serving, key=lambda worker: worker.connections)
-                ):
+                serving.sort(key=lambda worker: worker.connections)
+                if not any(worker.hand(connection) for worker in serving):
                     logger.error("a connection is closed: no worker could take it", extra={"workers": len(serving)})
 
     def _replace(self, worker: Worker) -> None:

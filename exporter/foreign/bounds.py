@@ -7,10 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from exporter.check import spread
 from exporter.foreign.choose import all_calls
 from exporter.foreign.understand import Understood
-from exporter.sessions import Rows
+from exporter.sessions import Rows, some_of
 
 HEADROOM = 4.0
 """Inputs are clamped at this many times the largest magnitude that was seen in real rows."""
@@ -52,7 +51,7 @@ def bounds(found: Understood, rows: Rows | None, clip: float | None) -> dict[str
 def _bound(found: Understood, name: str, calls: Sequence, rows: Rows | None, clip: float | None) -> Bound:
     """An exact bound that real rows exceed is none."""
     exact = _exact(found, name, calls, clip)
-    if exact is not None and _seen(found, name, spread(rows or [], ROWS_COMPARED)) <= exact * ROUNDING:
+    if exact is not None and _seen(found, name, some_of(rows or [], ROWS_COMPARED)) <= exact * ROUNDING:
         return Bound(exact)
     if rows:
         return Bound(HEADROOM * _seen(found, name, rows), likely=True)

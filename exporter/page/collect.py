@@ -16,7 +16,7 @@ from exporter.page.findings import File, Findings, Identity, Invariance, Metric,
 from exporter.page.parts import Activations, Examples
 from exporter.page.unpinned import UNPINNED, NotRunnable, Unpinned, unpinned
 from exporter.report import Export
-from exporter.sessions import Rows, pad
+from exporter.sessions import Rows, pad, some_of
 from models.manifest import Manifest
 from models.text import open_tokenizer
 
@@ -27,7 +27,7 @@ BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 
 def collect(done: Export, manifest: Manifest, folder: Path) -> Findings:
     """Everything that the report says. `folder` holds the bundle but for the report."""
-    rows = check.spread(done.rows, check.PARITY_ROWS)
+    rows = some_of(done.rows, check.PARITY_ROWS)
     plain, without = comparison(done, rows)
     outputs, far = implementations(done, rows, plain), done.findings["fp32"].far_rows
     compared = parity.parity(outputs, done.options.parity, far)
@@ -54,7 +54,7 @@ def collect(done: Export, manifest: Manifest, folder: Path) -> Findings:
 def comparison(done: Export, rows: Rows) -> tuple[Unpinned | None, str | None]:
     """Plain dynamic int8, or why it could not be run: no reason to publish nothing."""
     try:
-        return unpinned(done, check.spread(rows, check.INVARIANCE_ROWS)), None
+        return unpinned(done, some_of(rows, check.INVARIANCE_ROWS)), None
     except NotRunnable as error:
         return None, str(error)
 
@@ -111,7 +111,7 @@ def speed(manifest: Manifest) -> Iterator[Speed]:
 
 def ranges(done: Export, rows: Rows) -> Activations | None:
     """Of the fp32 graph. Rows that must not be padded are those of the most frequent length."""
-    some = check.spread(rows, activations.ROWS)
+    some = some_of(rows, activations.ROWS)
     if not done.source.padding:
         lengths = [len(row) for row in rows]
         usual = max(lengths, key=lengths.count)

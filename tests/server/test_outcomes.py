@@ -18,22 +18,12 @@ from server.errors import Overloaded
 from server.metrics import REQUESTS
 from server.settings import Settings
 from server.tasks.lists import in_turns
-from tests.server.bundles import publish
 from tests.server.engine.fakes import SHAPE, SummingBackend, cost, policy
 from tests.server.graphs import Network
+from tests.server.inside import answering
 from tests.server.test_predict import check_error
 
-
-def signals(folder: Path, **fields: Any) -> Path:
-    """The folder of a model that reads numbers, and answers each series with one."""
-    publish(folder / "signals" / "1", Network(1), task="regression", outputs={"shape": [1]}, **fields)
-    return folder
-
-
-def words(folder: Path) -> Path:
-    """The same for a model that reads tokens."""
-    publish(folder / "words" / "1", Network(1, vocabulary=60), task="regression", outputs={"shape": [1]})
-    return folder
+NUMBERS, TOKENS = Network(1), Network(1, vocabulary=60)
 
 
 class Answers:
@@ -47,17 +37,19 @@ class Answers:
 
 
 def served(
-    folder: Path, work: Callable[[Application, httpx.AsyncClient], Coroutine[Any, Any, Any]], **settings: Any
+    folder: Path,
+    work: Callable[[Application, Lane, httpx.AsyncClient], Coroutine[Any, Any, Any]],
+    network: Network = NUMBERS,
+    **settings: Any,
 ) -> Any:
-    """What `work` returns while the models of a folder are served in this process."""
+    """What `work` returns while one model is served in this process, which answers each series with 1."""
 
     async def main() -> Any:
-        app = create_app(Settings(models=folder, **settings))
-        await app.service.start()
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:  # type: ignore[arg-type]
-            found = await work(app, client)
-        await app.service.stop()
-        return found
+        async with (
+            answering(folder, network, Answers(1), **settings) as (app, lane),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client,  # type: ignore[arg-type]
+        ):
+            return await work(app, lane, client)
 
     return asyncio.run(main())
 
@@ -74,11 +66,11 @@ def counted_since(before: dict[tuple[str, str], float]) -> dict[tuple[str, str],
 
 
 def test_an_answer_a_refusal_and_a_defect_are_each_counted_once(tmp_path):
-    async def work(app: Application, client: httpx.AsyncClient) -> list[int]:
+    async def work(app: Application, lane: Lane, client: httpx.AsyncClient) -> list[int]:
         (model,) = app.service.registry
         codes = []
         for value, defect in ((1, False), (np.inf, False), (1, True)):
-            model.lane.backend = Answers(value)
+            lane.backend = Answers(value)
             if defect:
                 model.task.answer = lambda *_: 1 / 0  # type: ignore[method-assign]
             answer = await client.post("/predict", json={"inputs": {"values": [1.0]}})
@@ -86,32 +78,31 @@ def test_an_answer_a_refusal_and_a_defect_are_each_counted_once(tmp_path):
         return codes
 
     before = outcomes()
-    assert served(signals(tmp_path), work) == [200, 422, 500]
+    assert served(tmp_path, work) == [200, 422, 500]
     once = [("signals/1", outcome) for outcome in ("ok", "invalid_request", "internal_error")]
     assert counted_since(before) == dict.fromkeys(once, 1)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_what_is_no_number_is_the_networks_fault_where_the_input_is_tokens(tmp_path, value):
-    async def work(app: Application, client: httpx.AsyncClient) -> httpx.Response:
-        (model,) = app.service.registry
-        model.lane.backend = Answers(value)
+    async def work(app: Application, lane: Lane, client: httpx.AsyncClient) -> httpx.Response:
+        lane.backend = Answers(value)
         return await client.post("/predict", json={"inputs": {"tokens": [1, 2]}})
 
-    error = check_error(served(words(tmp_path), work), 500)
+    error = check_error(served(tmp_path, work, TOKENS), 500)
     assert error["code"] == "inference_failed"
     assert "export it again" in error["message"]
 
 
 def test_a_request_that_the_server_no_longer_waits_for_is_told_so(tmp_path):
-    async def work(app: Application, client: httpx.AsyncClient) -> httpx.Response:
+    async def work(app: Application, lane: Lane, client: httpx.AsyncClient) -> httpx.Response:
         (model,) = app.service.registry
         engine = app.service.engine_of(model)
         assert engine._task is not None
         engine._task.cancel()  # nobody answers from now on
         body = b'{"inputs": {"values": [1]}}'
         request = asyncio.create_task(app.predict.reply([(b"content-type", b"application/json")], never, body))
-        while model.lane.idle:
+        while lane.idle:
             await asyncio.sleep(0)
         request.cancel()
         reply = await request
@@ -119,7 +110,7 @@ def test_a_request_that_the_server_no_longer_waits_for_is_told_so(tmp_path):
         return httpx.Response(reply[0], headers=reply[1], content=reply[2])
 
     before = outcomes()
-    answer = served(signals(tmp_path), work)
+    answer = served(tmp_path, work)
     assert check_error(answer, 503)["code"] == "draining"
     assert answer.headers["retry-after"] == "1"
     assert counted_since(before) == {("signals/1", "draining"): 1}
@@ -131,7 +122,7 @@ async def never() -> dict[str, Any]:
 
 
 def test_a_list_for_which_there_is_no_room_or_no_time_is_not_encoded(tmp_path):
-    async def work(app: Application, client: httpx.AsyncClient) -> list[httpx.Response]:
+    async def work(app: Application, lane: Lane, client: httpx.AsyncClient) -> list[httpx.Response]:
         (model,) = app.service.registry
         encoded = []
 
@@ -150,7 +141,7 @@ def test_a_list_for_which_there_is_no_room_or_no_time_is_not_encoded(tmp_path):
         assert len(encoded) == 1
         return [full, late]
 
-    full, late = served(signals(tmp_path), work, queue_limit=8, max_items=8)
+    full, late = served(tmp_path, work, queue_limit=8, max_items=8)
     assert full.json()["error"]["code"] == "overloaded"
     assert check_error(late, 504)["field"] == "parameters.timeout_ms"
 
