@@ -1,3 +1,8 @@
+from itertools import chain
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from loadtests.bench import tails
 
 
@@ -7,6 +12,17 @@ def test_percentiles_are_those_of_all_rounds_together():
     assert found["requests"] == 1200
     assert (found["p50_ms"], found["p90_ms"], found["p99_ms"], found["max_ms"]) == (1, 1, 100, 100)
     assert found["p99_rounds_ms"] == [1, 100]
+
+
+@given(st.lists(st.lists(st.floats(0, 1e3), min_size=1), min_size=1), st.integers(1, 100))
+def test_a_percentile_is_the_least_latency_that_so_many_do_not_exceed(rounds, level):
+    together = list(chain.from_iterable(rounds))
+    found = tails.percentile(together, level)
+    assert found in together
+    assert 100 * sum(each <= found for each in together) >= level * len(together)
+    assert 100 * sum(each < found for each in together) < level * len(together)
+    own = [tails.percentile(some, level) for some in rounds]
+    assert min(own) <= found <= max(own)
 
 
 def test_a_p99_needs_a_thousand_answers():
