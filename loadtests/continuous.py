@@ -31,12 +31,12 @@ def own_lane(network: Network) -> Lane:
 
 
 class FixedChunks(ChunkedLane):
-    """A lane whose chunks have `steps` steps, whatever the cost model says."""
+    """A lane whose chunks are of all rows and have `steps` steps, whatever the cost model says."""
 
     steps = 1
 
-    def _chunk_length(self, remaining: list[int]) -> int:
-        return min(self.steps, max(remaining))
+    def _plan(self, now: float) -> tuple[int, int]:
+        return len(self.rows), min(self.steps, max(sequence.remaining for sequence in self.rows))
 
 
 def fixed_chunks(network: Network, slots: int, steps: int) -> Lane:
@@ -109,14 +109,14 @@ def planning_microseconds(network: Network, lengths: Sequence[int], waiting: int
         nonlocal arrival
         while len(lane.waiting) < waiting:
             steps = lengths[arrival % len(lengths)]
-            lane.admit(Waiting(Call(loop, 1, arrival * 1e-4), 0, lane.shape.empty(steps)))
+            lane.admit([Waiting(Call(loop, 1, arrival * 1e-4), 0, lane.shape.empty(steps))])
             arrival += 1
 
     fill()
     cpu = 0.0
     for _ in range(chunks):
         started = time.thread_time()
-        batch = lane.next_batch(0.0)
+        batch = lane.next_batch(arrival * 1e-4)
         assert batch is not None
         lane.deliver(batch, *backend.run(batch.inputs, batch.lengths, batch.state), 0.0)
         fill()

@@ -1,8 +1,9 @@
 """`python -m loadtests.simulation`: the server's scheduler on a clock of its own, so that no machine disturbs it.
 
 The queue, the slots and the choice of chunks are the server's; only time is simulated. A run takes what a cost model
-predicts, a request takes `REQUEST_SECONDS` of the same thread for HTTP and tokenizing, and nothing else takes any. What
-comes out is the limit of what continuous batching can do with such texts: how far a p99 is the scheduler's own.
+predicts and `CHUNK_SECONDS` for planning and delivery, a request `REQUEST_SECONDS` of the same thread for HTTP and
+tokenizing, and nothing else takes any. What comes out is the limit of what continuous batching can do with such texts:
+how far a p99 is the scheduler's own.
 """
 
 import argparse
@@ -17,11 +18,13 @@ from loadtests.rounds import table
 from loadtests.workload import LONG_TOKENS, MEDIAN_TOKENS, MOST_TOKENS, SHORT_TOKENS, SPREAD
 from server.engine.cost import CostModel
 from server.engine.lane import ChunkedLane, Shape
-from server.engine.scheduler import PLANNING_SECONDS, Policy
+from server.engine.scheduler import Policy
 from server.engine.sequence import Call
 from server.engine.sequence import Sequence as Waiting
 
 REQUEST_SECONDS = 80e-6
+CHUNK_SECONDS = 200e-6
+"""What a chunk takes beside its predicted time."""
 THINK_SECONDS = 30e-6
 """From an answer to the next request of a connection."""
 SECONDS, QUICK_SECONDS = 20.0, 1.0
@@ -77,14 +80,14 @@ def simulate(cost: CostModel, policy: Policy, arrivals: Arrivals, seconds: float
         while arrivals.next() <= now:
             due, steps = arrivals.take()
             call = Call(loop, 1, due)
-            lane.admit(Waiting(call, 0, lane.shape.empty(steps)))
+            lane.admit([Waiting(call, 0, lane.shape.empty(steps))])
             under_way.append((call, steps))
             now += REQUEST_SECONDS
         batch = lane.next_batch(now)
         if batch is None:
             now = arrivals.next()
             continue
-        now += cost.seconds(batch.rows, batch.steps) + PLANNING_SECONDS
+        now += cost.seconds(batch.rows, batch.steps) + CHUNK_SECONDS
         lane.deliver(batch, batch.state, batch.state, now)
         lane.take_tally()
         for call, steps in under_way:

@@ -198,7 +198,7 @@ def make_lane(bundle: Bundle, backend: OnnxBackend, settings: Settings) -> Lane:
         manifest.columns("clipped"),
         equal_lengths=not manifest.padding,
     )
-    policy = Policy(settings.slots, settings.chunk_ms / 1000, settings.stretch)
+    policy = Policy(settings.slots, settings.chunk_ms / 1000)
     costs = WarmUp(bundle, backend, shape).cost(policy.slots)
     kind = ChunkedLane if manifest.chunkable else PaddedLane
     return kind(f"{manifest.name}/{manifest.version}", backend, shape, costs, policy)

@@ -87,11 +87,6 @@ class Settings(BaseSettings):
         le=10_000,
         description="Longest predicted time of a chunk, in ms. With less, requests wait less, at less throughput.",
     )
-    stretch: float = Field(
-        4.0,
-        ge=0,
-        description="How much a sequence's own cost delays it against shorter ones. 0 is first come, first served.",
-    )
     queue_limit: int = Field(
         4096, ge=1, description="Sequences that may wait for one model before requests are refused with 503."
     )

@@ -28,7 +28,7 @@ from models.files import write_whole
 
 SLICE_SECONDS = 1.0
 CONNECTIONS = 32
-HEADER = ["slots", "chunk_ms", "stretch", "requests/s", "of the defaults'", "p50, ms", "p99, ms", "CPU µs/req"]
+HEADER = ["slots", "chunk_ms", "requests/s", "of the defaults'", "p50, ms", "p99, ms", "CPU µs/req"]
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,12 @@ class Setting:
 
     slots: int = 32
     chunk_ms: float = 1.0
-    stretch: float = 4.0
 
     def flags(self) -> list[str]:
         return [part for name, value in asdict(self).items() for part in (f"--{name.replace('_', '-')}", str(value))]
 
 
-GRID = (
-    *(Setting(slots, chunk) for chunk in (0.5, 1.0, 2.0) for slots in (4, 8, 16, 32)),
-    *(Setting(stretch=stretch) for stretch in (0.0, 16.0)),
-    *(Setting(slots=8, stretch=stretch) for stretch in (0.0, 16.0)),
-)
+GRID = tuple(Setting(slots, chunk) for chunk in (0.5, 1.0, 2.0) for slots in (4, 8, 16, 32))
 FEW = (Setting(), Setting(slots=4))
 
 
@@ -100,11 +95,11 @@ def text(points: list[Point]) -> str:
 
 
 def draw(axes: Axes, points: list[Point]) -> None:
-    """One line for each pair of chunk and stretch, along the numbers of slots."""
-    for chunk, stretch in dict.fromkeys((each.setting.chunk_ms, each.setting.stretch) for each in points):
-        line = [each for each in points if (each.setting.chunk_ms, each.setting.stretch) == (chunk, stretch)]
+    """One line for each length of chunks, along the numbers of slots."""
+    for chunk in dict.fromkeys(each.setting.chunk_ms for each in points):
+        line = [each for each in points if each.setting.chunk_ms == chunk]
         rates, tails = [each.per_second for each in line], [each.p99_ms for each in line]
-        axes.plot(rates, tails, marker="o", label=f"chunks of {chunk:g} ms, stretch {stretch:g}")
+        axes.plot(rates, tails, marker="o", label=f"chunks of {chunk:g} ms")
         for each in line:
             axes.annotate(str(each.setting.slots), (each.per_second, each.p99_ms), (4, 4), textcoords="offset points")
     axes.set(xlabel="requests/s", ylabel="p99, ms", yscale="log")

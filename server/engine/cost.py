@@ -21,14 +21,10 @@ class CostModel:
     def seconds(self, batch: int, steps: int) -> float:
         return self.overhead[batch] + steps * self.step_seconds[batch]
 
-    def steps_within(self, batch: int, budget: float) -> int:
-        """The largest number of time steps of `batch` rows that take `budget` seconds, overhead apart; at least 1."""
-        return max(1, int(budget / self.step_seconds[batch]))
-
-    def seconds_alone(self, steps: int) -> float:
-        """What one sequence costs with all slots in use: its share of the batch's time."""
-        largest = len(self.step_seconds) - 1
-        return steps * self.step_seconds[largest] / largest
+    @property
+    def seconds_a_step(self) -> float:
+        """What a time step of one sequence costs with all slots in use: its share of the batch's time."""
+        return self.step_seconds[-1] / (len(self.step_seconds) - 1)
 
 
 def measure(run: Callable[[int, int], float], largest_batch: int, short: int, long: int, repeats: int = 5) -> CostModel:

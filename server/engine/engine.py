@@ -98,9 +98,11 @@ class Engine:
         if lane.idle:
             lane.virtual_time = max(lane.virtual_time, self._virtual_time)
         call = Call(asyncio.get_running_loop(), len(inputs), time.monotonic() if arrived is None else arrived)
-        for index, encoded in enumerate(inputs):
-            state = states[index] if states is not None else None
-            lane.admit(Sequence(call, index, encoded, state, return_state), priority)
+        sequences = (
+            Sequence(call, index, encoded, states[index] if states is not None else None, return_state)
+            for index, encoded in enumerate(inputs)
+        )
+        lane.admit(sequences, priority)
         self._work.set()
         self._tell(lane)
         return call

@@ -1,13 +1,16 @@
 """One lane for each model, version and precision: its queue, its slots, and the arrays that a step runs on."""
 
 from abc import ABC, abstractmethod
+from bisect import insort
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Protocol
 
 import numpy as np
 
 from server.engine.cost import CostModel
-from server.engine.scheduler import Policy, WaitingQueue, chunk_length, padded_batch, virtual_deadline
+from server.engine.scheduler import ChunkPlanner, Policy, WaitingQueue, padded_batch
 from server.engine.sequence import Call, Result, Sequence
 from server.errors import ServiceError
 
@@ -86,12 +89,19 @@ class Lane(ABC):
         self.virtual_time = 0.0
         self.tally = Tally()
         self._abandoned = self._abandoned_waiting = False
-        self._seconds_a_step = cost.seconds_alone(1)
+        self._seconds_a_step = cost.seconds_a_step
 
-    def admit(self, sequence: Sequence, priority: float = 0.0) -> None:
-        seconds = sequence.steps * self._seconds_a_step
-        deadline = virtual_deadline(sequence.call.arrived, seconds, self.policy.stretch, priority)
-        self.waiting.push(sequence, deadline)
+    def admit(self, sequences: Iterable[Sequence], priority: float = 0.0) -> None:
+        """Queues the sequences of one call, as if it had come `priority` seconds earlier.
+
+        Each is due when those before it would be done, so that a long list does not stand before everybody who comes a
+        moment later.
+        """
+        before = -priority
+        for sequence in sequences:
+            sequence.due = sequence.call.arrived + before
+            before += sequence.steps * self._seconds_a_step
+            self.waiting.push(sequence)
 
     @property
     @abstractmethod
@@ -154,94 +164,82 @@ class Lane(ABC):
 class ChunkedLane(Lane):
     """Continuous batching: rows advance in chunks, and leave and join at every chunk boundary.
 
-    Row i of the arrays belongs to `rows[i]`; the rows in use are the first ones. Who joins takes the place of somebody
-    who left, which is in `_free`; only where nobody does, the last row moves there.
+    `rows` are the sequences that have slots, those that have been due the longest first. The arrays are by slot.
     """
 
     def __init__(self, name: str, backend: Backend, shape: Shape, cost: CostModel, policy: Policy) -> None:
         super().__init__(name, backend, shape, cost, policy)
         self.rows: list[Sequence] = []
-        self._free: list[int] = []
+        self._planner = ChunkPlanner(cost, policy)
+        self._chosen: list[Sequence] = []
+        self._slots = np.zeros(0, np.int64)
+        """Those of `_chosen`."""
+        self._free = list(range(policy.slots))
         self._state = np.tile(shape.initial_state, (policy.slots, 1))
-        self._fresh = False
         self._inputs = shape.empty(policy.slots, 0)
         self._next = np.zeros((policy.slots, 1), np.int64)
         self._widen(max(256, shape.first_chunk))
 
     @property
     def running(self) -> int:
-        return len(self.rows) - len(self._free)
+        return len(self.rows)
 
     def next_batch(self, now: float) -> Batch | None:
         if self._abandoned:
             self._forget_abandoned()
-        if self.waiting:
-            for sequence in self.waiting.take(self.policy.slots - self.running):
+        self._chosen = self.rows  # should planning fail, all of them do
+        if self.waiting and self._free:
+            for sequence in self.waiting.take(len(self._free)):
                 self._seat(sequence, now)
-        if self._free:
-            self._close_gaps()
         if not self.rows:
             return None
-        size = len(self.rows)
-        remaining = [sequence.remaining for sequence in self.rows]
-        steps = self._chunk_length(remaining)
-        self.tally.padded_steps += size * steps
-        lengths = np.array([min(left, steps) for left in remaining], np.int32)
-        return Batch(self._chunk(size, steps), lengths, self._state[:size])
+        rows, steps = self._plan(now)
+        self._chosen = self.rows[:rows]
+        self._slots = np.array([sequence.slot for sequence in self._chosen])
+        self.tally.padded_steps += rows * steps
+        lengths = np.array([min(sequence.remaining, steps) for sequence in self._chosen], np.int32)
+        return Batch(self._chunk(steps), lengths, self._state[self._slots])
 
     def deliver(self, batch: Batch, outputs: np.ndarray, next_state: np.ndarray, now: float) -> None:
-        size, steps = batch.rows, batch.steps
-        self._state[:size] = next_state
-        self._next[:size] += steps
-        if self.shape.per_step:
-            for sequence, piece, length in zip(self.rows, outputs, batch.lengths, strict=True):
-                sequence.pieces.append(piece[:length])
-        for row, sequence in enumerate(self.rows):
+        steps, over = batch.steps, []
+        self._state[self._slots] = next_state
+        self._next[self._slots] += steps
+        for row, sequence in enumerate(self._chosen):
+            if self.shape.per_step:
+                sequence.pieces.append(outputs[row, : batch.lengths[row]])
             sequence.remaining -= steps
             if sequence.remaining <= 0:
                 answer = np.concatenate(sequence.pieces) if self.shape.per_step else outputs[row]
                 self.tally.steps += sequence.steps
                 self._finish(sequence, answer, next_state[row], now)
-                self._free.append(row)
+                over.append(sequence)
+        if over:
+            self._leave(over)
 
     def fail(self, error: ServiceError) -> None:
-        self._fail(self.rows, error)
-        self.rows.clear()
-        self._free.clear()
+        self._fail(self._chosen, error)
+        self._leave(self._chosen)
+        self._abandoned = self._abandoned_waiting = True  # what else belongs to those calls
 
     def _forget_abandoned(self) -> None:
         super()._forget_abandoned()
-        self._free += [row for row, sequence in enumerate(self.rows) if sequence.call.done and row not in self._free]
+        self._leave(sequence for sequence in self.rows if sequence.call.done)
+
+    def _leave(self, sequences: Iterable[Sequence]) -> None:
+        gone = {sequence.slot for sequence in sequences}
+        self.rows = [sequence for sequence in self.rows if sequence.slot not in gone]
+        self._free += gone
 
     def _seat(self, sequence: Sequence, now: float) -> None:
-        if self._free:
-            row = self._free.pop()
-            self.rows[row] = sequence
-        else:
-            row = len(self.rows)
-            self.rows.append(sequence)
+        sequence.slot = slot = self._free.pop()
+        insort(self.rows, sequence, key=_DUE)
         if sequence.steps > self._inputs.shape[1]:
             self._widen(max(sequence.steps, 2 * self._inputs.shape[1]))
-        self._inputs[row, : sequence.steps] = sequence.inputs
-        self._next[row] = row * self._inputs.shape[1]
-        self._state[row] = self.shape.initial_state if sequence.state is None else sequence.state
-        self._fresh |= sequence.state is None
+        self._inputs[slot, : sequence.steps] = sequence.inputs
+        self._next[slot] = slot * self._inputs.shape[1]
+        self._state[slot] = self.shape.initial_state if sequence.state is None else sequence.state
         if not sequence.call.started:
             sequence.call.started = now
-
-    def _close_gaps(self) -> None:
-        """Moves the last rows into the places that nobody took."""
-        width = self._inputs.shape[1]
-        for row in sorted(self._free, reverse=True):
-            last = len(self.rows) - 1
-            if row != last:
-                self.rows[row] = self.rows[last]
-                self._state[row] = self._state[last]
-                position, remaining = int(self._next[last, 0]) - last * width, self.rows[last].remaining
-                self._next[row] = row * width + position
-                self._inputs[row, position : position + remaining] = self._inputs[last, position : position + remaining]
-            self.rows.pop()
-        self._free.clear()
 
     def _widen(self, steps: int) -> None:
         """Makes room for sequences of `steps` steps."""
@@ -250,14 +248,24 @@ class ChunkedLane(Lane):
         self._next += np.arange(self.policy.slots)[:, None] * (steps - width)
         self._inputs, self._flat, self._ahead = wider, wider.reshape(-1, *wider.shape[2:]), np.arange(steps)
 
-    def _chunk_length(self, remaining: list[int]) -> int:
-        smallest = self.shape.first_chunk if self._fresh else 1
-        self._fresh = False
-        return chunk_length(remaining, smallest, self.cost, self.policy)
+    def _plan(self, now: float) -> tuple[int, int]:
+        """Rows, and steps, of the next chunk."""
+        remaining = [sequence.remaining for sequence in self.rows]
+        waited = (now - sequence.due for sequence in self.rows)
+        return self._planner.plan(remaining, waited, bool(self.waiting), self._smallest())
 
-    def _chunk(self, size: int, steps: int) -> np.ndarray:
-        """The next `steps` inputs of the first `size` rows. Past a row's end stands what happens to stand there."""
-        return self._flat.take(self._next[:size] + self._ahead[:steps], 0, mode="clip")
+    def _smallest(self) -> int:
+        """A network may need more steps in a sequence's first chunk."""
+        if self.shape.first_chunk > 1 and any(sequence.fresh for sequence in self.rows):
+            return self.shape.first_chunk
+        return 1
+
+    def _chunk(self, steps: int) -> np.ndarray:
+        """The next `steps` inputs of the chosen rows. Past a row's end stands what happens to stand there."""
+        return self._flat.take(self._next[self._slots] + self._ahead[:steps], 0, mode="clip")
+
+
+_DUE = attrgetter("due")
 
 
 class PaddedLane(Lane):

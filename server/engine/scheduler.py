@@ -1,21 +1,29 @@
 """Which sequences run next, and for how many time steps. Pure: no clock, no I/O, no asyncio.
 
-The order of waiting is one number for each sequence, fixed on arrival: the *virtual deadline*, its time of arrival plus
-`stretch` times what it costs. Among sequences that arrive together the shorter goes first; one that costs `c` more is
-overtaken only by arrivals within the next `stretch * c` seconds, so that nobody starves, and since the numbers never
-change a heap keeps the order at the logarithm of the queue's length.
+Whoever waits has one number, fixed on arrival: when the sequence is *due*. It gets a slot in that order, and a heap
+keeps the order at the logarithm of the queue's length. Of those that have slots, the longest due run next, and how many
+of them, for how many steps, is what `ChunkPlanner` decides.
 """
 
 import heapq
 from collections.abc import Callable, Iterable
+from collections.abc import Sequence as Items
 from dataclasses import dataclass, field
 from itertools import count
 
 from server.engine.cost import CostModel
 from server.engine.sequence import Sequence
 
-PLANNING_SECONDS = 1e-4
-"""What planning, delivery and metrics of one chunk take outside of the network (`python -m loadtests.engine`)."""
+PLANNING_SECONDS = 4e-4
+"""What one chunk takes beside its predicted time: planning, delivery, turns of the event loop, and that the network's
+code and weights have left the caches meanwhile, which they have not where the prediction is measured."""
+
+ANSWER_STEPS = 20
+"""What it is worth that a sequence ends, in time steps: somebody has an answer, and somebody else gets company."""
+
+PATIENCE = 2.0
+"""How many times the rows' mean wait is added to the wait of each. With more, old rows are worth little more than new
+ones, and throughput is a little higher; with less, p99 is lower."""
 
 
 @dataclass(frozen=True)
@@ -24,18 +32,17 @@ class Policy:
 
     slots: int
     chunk_seconds: float
-    stretch: float = 4.0
 
 
 @dataclass
 class WaitingQueue:
-    """Waiting sequences in the order of their virtual deadlines; those whose call is done are skipped."""
+    """Waiting sequences in the order in which they are due; those whose call is done are skipped."""
 
     _heap: list[tuple[float, int, Sequence]] = field(default_factory=list)
     _ticket: count = field(default_factory=count)
 
-    def push(self, sequence: Sequence, virtual_deadline: float) -> None:
-        heapq.heappush(self._heap, (virtual_deadline, next(self._ticket), sequence))
+    def push(self, sequence: Sequence) -> None:
+        heapq.heappush(self._heap, (sequence.due, next(self._ticket), sequence))
 
     def pop(self) -> Sequence | None:
         """The next living sequence; None if there is none."""
@@ -75,33 +82,72 @@ class WaitingQueue:
         return len(self._heap)
 
 
-def virtual_deadline(arrived: float, seconds: float, stretch: float, priority: float = 0.0) -> float:
-    """When a sequence is due, in seconds of the clock of `arrived`; `priority` is a head start in seconds."""
-    return arrived + stretch * seconds - priority
+class ChunkPlanner:
+    """How many rows the next chunk has, and how many time steps.
 
+    A long chunk shares its overhead among many steps, but a row that ends within it leaves its place empty until the
+    next one; and rows advance together, so that in a full batch a long sequence, which needs many chunks, takes far
+    longer than it would in small company. So each step of a row is worth as much as the row has waited (and something
+    more, lest newcomers be worth nothing), and so are `ANSWER_STEPS` for its end; what is chosen is worth the most for
+    its predicted time. Old rows then run apart from the others now and then, in a batch of few rows and many steps.
+    To count a step by the wait is to count a delay as the sum of squared latencies does, whose derivative it is.
 
-def chunk_length(remaining: Iterable[int], smallest: int, cost: CostModel, policy: Policy) -> int:
-    """Time steps of the next chunk, for rows with `remaining` steps to go: at least `smallest`, and as many as do the
-    most useful steps a second.
-
-    A long chunk shares its overhead among many steps; but a row that ends within it leaves its place empty until the
-    next one. What a chunk of K steps achieves is sum(min(remaining, K)), in overhead + K * (time of a step), and the
-    best K is the end of some row, or what the time budget allows, so that a new request never waits for long.
+    Where all slots are taken and somebody waits for one, every step is worth the same: nothing shortens the waits more
+    than throughput. `python -m loadtests.simulation` shows what comes of it, apart from any machine.
     """
-    ends = sorted(remaining)
-    batch = len(ends)
-    most = cost.steps_within(batch, policy.chunk_seconds)
-    overhead, step_seconds = cost.overhead[batch] + PLANNING_SECONDS, cost.step_seconds[batch]
-    best, best_rate, ended = 0, 0.0, 0
-    for place, end in enumerate(ends):
-        steps = min(end, most)
-        rate = (ended + steps * (batch - place)) / (overhead + steps * step_seconds)
-        if rate > best_rate:
-            best, best_rate = steps, rate
-        if end >= most:
-            break
-        ended += end
-    return max(best, smallest)
+
+    def __init__(self, cost: CostModel, policy: Policy) -> None:
+        self._overhead = [seconds + PLANNING_SECONDS for seconds in cost.overhead]
+        self._step_seconds = cost.step_seconds
+        self._most = [0, *(max(1, int(policy.chunk_seconds / seconds)) for seconds in cost.step_seconds[1:])]
+        """By rows: the most steps that fit into the policy's time for a chunk."""
+        self._chunk_seconds = policy.chunk_seconds
+
+    def plan(
+        self, remaining: Items[int], waited: Iterable[float], crowded: bool = False, smallest: int = 1
+    ) -> tuple[int, int]:
+        """(rows, time steps) of the next chunk; the rows are the first so many: all of them, half or a quarter.
+
+        `remaining`: steps to go, >= 1; `waited`: seconds since each row was due, in descending order, negative if it is
+        not due yet; `crowded`: others wait for a slot, so all rows run. There are at least `smallest` steps, and
+        otherwise no more than fit into the policy's time.
+        """
+        rows = len(remaining)
+        if crowded:
+            return rows, self._best_end([(steps, 1.0) for steps in remaining], smallest, 0)[0]
+        waits = [max(seconds, 0.0) for seconds in waited]
+        patience = PATIENCE * sum(waits) / rows + self._chunk_seconds
+        ends = [(steps, seconds + patience) for steps, seconds in zip(remaining, waits, strict=True)]
+        best, best_rate = (0, 0), 0.0
+        for size in {rows, (rows + 1) // 2, (rows + 3) // 4}:
+            steps, rate = self._best_end(ends[:size], smallest, ANSWER_STEPS)
+            if rate > best_rate:
+                best, best_rate = (size, steps), rate
+        return best
+
+    def _best_end(self, ends: list[tuple[int, float]], smallest: int, answer_steps: int) -> tuple[int, float]:
+        """The best number of steps for rows that end after so many and weigh so much, and what it is worth a second.
+
+        It is the end of some row, or what the time allows.
+        """
+        rows = len(ends)
+        overhead, step_seconds = self._overhead[rows], self._step_seconds[rows]
+        most = max(self._most[rows], smallest)
+        ends.sort()
+        ended, going = 0.0, sum(weight for _, weight in ends)
+        best, best_rate = 0, 0.0
+        for end, weight in ends:
+            steps = min(end, most)
+            if end <= most:
+                ended += weight * (end + answer_steps)
+                going -= weight
+            if steps >= smallest:
+                rate = (ended + steps * going) / (overhead + steps * step_seconds)
+                if rate > best_rate:
+                    best, best_rate = steps, rate
+            if end > most:
+                break
+        return (best, best_rate) if best else (smallest, ended / (overhead + smallest * step_seconds))
 
 
 def padded_batch(window: list[Sequence], slots: int, cost: CostModel, equal_lengths: bool = False) -> list[Sequence]:

@@ -56,7 +56,7 @@ class Call:
 class Sequence:
     """One encoded input: int64 ids [T] or float32 features [T, F], and the state to start from (None: the initial)."""
 
-    __slots__ = ("call", "index", "inputs", "pieces", "remaining", "return_state", "state", "steps")
+    __slots__ = ("call", "due", "index", "inputs", "pieces", "remaining", "return_state", "slot", "state", "steps")
 
     def __init__(
         self, call: Call, index: int, inputs: np.ndarray, state: np.ndarray | None = None, return_state: bool = False
@@ -64,7 +64,15 @@ class Sequence:
         self.call, self.index, self.inputs = call, index, inputs
         self.state, self.return_state = state, return_state
         self.steps = self.remaining = len(inputs)
+        self.due = call.arrived
+        """By the clock of `call.arrived`: whose turn comes first."""
+        self.slot = -1
         self.pieces: list[np.ndarray] = []
+
+    @property
+    def fresh(self) -> bool:
+        """It has run no step yet, and no earlier part of it did."""
+        return self.state is None and self.remaining == self.steps
 
     def __repr__(self) -> str:
         return f"<Sequence {self.index} of {self.steps} steps>"

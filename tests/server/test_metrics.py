@@ -31,21 +31,21 @@ async def two_calls_and_one_more(kind: type[Lane]) -> tuple[dict[str, float], di
     """The figures after the first batch, and in the end.
 
     A second is what a step takes, whoever runs, and 10 are what a run takes besides. A call with sequences of 10 and of
-    3 steps arrives at 1 s and one of 12 steps at 2 s; at 4 s the engine starts, which has two slots, and chunks of at
+    3 steps arrives at 1 s and one of 12 steps at 7 s; at 9 s the engine starts, which has two slots, and chunks of at
     most 8 steps.
     """
     clock, costs, observer = Clock(), cost(2, overhead=10.0, step=1.0), metrics.Observer()
     backend = TickingBackend(clock, costs)
     shape = Shape(SHAPE.initial_state, clipped=slice(1, 2))  # the steps seen, as if each clipped a value
-    lane = kind(kind.__name__, backend, shape, costs, Policy(2, 8.5, stretch=0.0))
+    lane = kind(kind.__name__, backend, shape, costs, Policy(2, 8.5))
     engine = Engine(1000, observe=observer)
     engine.add(lane)
     observer.add(lane)
     with patch("server.engine.engine.time", clock):
         calls = [engine.submit(lane, [np.ones(10, np.int64), np.ones(3, np.int64)])]
-        clock.now = 2.0
+        clock.now = 7.0
         calls.append(engine.submit(lane, [np.ones(12, np.int64)]))
-        clock.now = 4.0
+        clock.now = 9.0
         engine.start()
         while not backend.calls:
             await asyncio.sleep(0)
@@ -58,7 +58,7 @@ async def two_calls_and_one_more(kind: type[Lane]) -> tuple[dict[str, float], di
 
 
 def check_figures_of_a_chunked_lane() -> None:
-    """8 steps of 10 and of 3 together until 22 s, then the other 2 and 8 of 12 until 40 s, then 4 until 54 s."""
+    """8 steps of 10 and of 3 until 27 s, the other 2 and 2 of 12 until 39 s, 8 until 57 s, then 2 until 69 s."""
     halfway, end = run(two_calls_and_one_more(ChunkedLane))
     assert halfway == {
         "batch_rows_count": 1,
@@ -73,27 +73,27 @@ def check_figures_of_a_chunked_lane() -> None:
     }, halfway
     assert end == {
         "queue_seconds_count": 2,
-        "queue_seconds_sum": (4 - 1) + (22 - 2),
+        "queue_seconds_sum": (9 - 1) + (27 - 7),
         "compute_seconds_count": 2,
-        "compute_seconds_sum": (40 - 4) + (54 - 22),
-        "batch_rows_count": 3,
-        "batch_rows_sum": 2 + 2 + 1,
-        "batch_seconds_count": 3,
-        "batch_seconds_sum": 18 + 18 + 14,
+        "compute_seconds_sum": (39 - 9) + (69 - 27),
+        "batch_rows_count": 4,
+        "batch_rows_sum": 2 + 2 + 1 + 1,
+        "batch_seconds_count": 4,
+        "batch_seconds_sum": 18 + 12 + 18 + 12,
         "time_steps_total": 10 + 3 + 12,
-        "padded_time_steps_total": 2 * 8 + 2 * 8 + 4,
+        "padded_time_steps_total": 2 * 8 + 2 * 2 + 8 + 2,
         "clipped_values_total": 10 + 3 + 12,
     }, end
 
 
 def check_figures_of_a_padded_lane() -> None:
-    """10 and 12 steps together until 26 s, then 3 until 39 s, which the first call has waited for."""
+    """10 and 12 steps together until 31 s, then 3 until 44 s, which the first call has waited for."""
     halfway, end = run(two_calls_and_one_more(PaddedLane))
     assert halfway == {
         "queue_seconds_count": 1,
-        "queue_seconds_sum": 4 - 2,
+        "queue_seconds_sum": 9 - 7,
         "compute_seconds_count": 1,
-        "compute_seconds_sum": 26 - 4,
+        "compute_seconds_sum": 31 - 9,
         "batch_rows_count": 1,
         "batch_rows_sum": 2,
         "batch_seconds_count": 1,
@@ -105,9 +105,9 @@ def check_figures_of_a_padded_lane() -> None:
     }, halfway
     assert end == {
         "queue_seconds_count": 2,
-        "queue_seconds_sum": (4 - 1) + (4 - 2),
+        "queue_seconds_sum": (9 - 1) + (9 - 7),
         "compute_seconds_count": 2,
-        "compute_seconds_sum": (39 - 4) + (26 - 4),
+        "compute_seconds_sum": (44 - 9) + (31 - 9),
         "batch_rows_count": 2,
         "batch_rows_sum": 2 + 1,
         "batch_seconds_count": 2,

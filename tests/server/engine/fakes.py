@@ -69,9 +69,9 @@ def cost(slots: int, overhead: float = 1e-4, step: float = 1e-5) -> CostModel:
     return CostModel([overhead] * (slots + 1), [step] * (slots + 1))
 
 
-def policy(slots: int = 4, chunk_steps: int = 8, stretch: float = 4.0) -> Policy:
+def policy(slots: int = 4, chunk_steps: int = 8) -> Policy:
     """With the costs above, chunks have at most `chunk_steps` steps."""
-    return Policy(slots, (chunk_steps + 0.5) * 1e-5, stretch)
+    return Policy(slots, (chunk_steps + 0.5) * 1e-5)
 
 
 SECONDS = 20

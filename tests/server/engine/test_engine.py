@@ -286,11 +286,80 @@ def test_a_long_sequence_does_not_hold_up_short_ones_and_does_not_starve(monkeyp
     monkeypatch.setattr("server.engine.engine.time", clock)
     long, answers = run(main())
     chunk = costs.seconds(2, 4)
-    overtaken = chosen.stretch * (costs.seconds_alone(400) - costs.seconds_alone(4))
     assert max(answers) < 1000, "the long one starves"
-    assert long.started - long.arrived == pytest.approx(overtaken, abs=2 * chunk)
+    assert long.started - long.arrived == pytest.approx(chunk), (
+        "it has to wait for those who came before it, and only them"
+    )
     assert long.finished - long.started == pytest.approx(100 * chunk)
     assert longest_wait <= 3 * 4, "a short one waits for more than three chunks"
+
+
+def test_a_list_does_not_hold_up_who_comes_a_moment_later(monkeypatch):
+    """Its sequences are due one after another, when those before them would be done; so others come in between."""
+    clock, costs = Clock(), cost(1, overhead=0.0)
+    lane = ChunkedLane("sum/1", TickingBackend(clock, costs), SHAPE, costs, policy(slots=1))
+
+    async def main() -> None:
+        async with running(lane) as engine:
+            many = engine.submit(lane, sequences([8] * 50))
+            while len(lane.backend.calls) < 3:
+                await asyncio.sleep(0)
+            single = engine.submit(lane, [np.ones(8, np.int64)])
+            await single.future
+            assert len(lane.backend.calls) <= 6
+            assert not many.done
+            await many.future
+
+    monkeypatch.setattr("server.engine.engine.time", clock)
+    run(main())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_priority_is_a_head_start(kind):
+    async def main() -> None:
+        lane = make_lane(kind, slots=1)
+        async with running(lane) as engine:
+            calls = [engine.submit(lane, [question]) for question in sequences([5, 5])]
+            calls.append(engine.submit(lane, sequences([5]), priority=60.0))
+            await asyncio.gather(*(call.future for call in calls))
+            assert calls[2].started < calls[0].started < calls[1].started
+
+    run(main())
+
+
+def test_a_failing_batch_leaves_those_alone_who_only_hold_a_slot(monkeypatch):
+    """Not every row runs in every chunk."""
+
+    async def main() -> None:
+        lane = make_lane()
+        monkeypatch.setattr(lane, "_plan", lambda now: (1, 4))
+        async with running(lane) as engine:
+            failing = engine.submit(lane, [np.array([1, 666]), np.arange(9)])
+            other = engine.submit(lane, [np.arange(9)])
+            with pytest.raises(InferenceFailed):
+                await failing.future
+            assert lane.running == 2
+            assert (await other.future)[0].outputs.tolist() == answer(np.arange(9))
+            assert len(lane.backend.calls) == 1 + 3, "the list's other sequence runs on, for nobody"
+
+    run(main())
+
+
+def test_planning_that_fails_ends_the_calls_and_not_the_engine(monkeypatch):
+    async def main() -> None:
+        lane = make_lane()
+        async with running(lane) as engine:
+            with monkeypatch.context() as broken:
+                broken.setattr(lane, "_plan", lambda now: 1 / 0)
+                calls = [engine.submit(lane, [question]) for question in sequences([5, 6])]
+                for call in calls:
+                    with pytest.raises(InferenceFailed):
+                        await call.future
+            assert lane.idle
+            question = np.arange(7)
+            assert (await engine.submit(lane, [question]).future)[0].outputs.tolist() == answer(question)
+
+    run(main())
 
 
 def test_the_queue_limit_refuses_by_name_and_takes_again_later():
@@ -326,10 +395,10 @@ def test_two_lanes_share_the_time_and_not_the_number_of_batches():
     """The dear lane's batch is predicted to cost ten times as much, so the cheap one runs about ten times as often."""
 
     async def main() -> None:
-        cheap = ChunkedLane("cheap/1", SummingBackend(), SHAPE, cost(1, 0.0, 1e-4), policy(slots=1))
-        dear = ChunkedLane("dear/1", SummingBackend(), SHAPE, cost(1, 0.0, 1e-3), policy(slots=1))
-        for lane in (cheap, dear):
-            lane.policy = Policy(1, 10.5 * lane.cost.step_seconds[1])
+        cheap, dear = (
+            ChunkedLane(name, SummingBackend(), SHAPE, cost(1, 0.0, step), Policy(1, 10.5 * step))
+            for name, step in (("cheap/1", 1e-4), ("dear/1", 1e-3))
+        )
         async with running(cheap, dear) as engine:
             engine.submit(dear, [np.ones(1000, np.int64)])
             await engine.submit(cheap, [np.ones(1000, np.int64)]).future

@@ -7,7 +7,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.engine.cost import CostModel, measure
-from server.engine.scheduler import PLANNING_SECONDS, Policy, WaitingQueue, chunk_length, padded_batch, virtual_deadline
+from server.engine.scheduler import (
+    ANSWER_STEPS,
+    PATIENCE,
+    PLANNING_SECONDS,
+    ChunkPlanner,
+    Policy,
+    WaitingQueue,
+    padded_batch,
+)
 from server.engine.sequence import Call, Sequence
 from tests.server.engine.fakes import cost, policy
 
@@ -21,83 +29,115 @@ def loop():
     loop.close()
 
 
-def sequence(loop: asyncio.AbstractEventLoop, length: int, arrived: float = 0.0) -> Sequence:
-    return Sequence(Call(loop, 1, arrived), 0, np.zeros(length, np.int64))
+def sequence(loop: asyncio.AbstractEventLoop, length: int, due: float = 0.0) -> Sequence:
+    return Sequence(Call(loop, 1, due), 0, np.zeros(length, np.int64))
 
 
 rows_left = st.lists(st.integers(1, 500), min_size=1, max_size=32)
+waited_and_left = st.lists(st.tuples(st.floats(-1, 1), st.integers(1, 500)), min_size=1, max_size=32).map(
+    lambda rows: tuple(map(list, zip(*sorted(rows, reverse=True), strict=True)))
+)
+SLOWER_IN_COMPANY = CostModel([1e-4] * 33, [1e-6 + size * 2e-6 for size in range(33)])
 
 
-@given(rows_left, st.floats(1e-4, 1e-2))
-def test_a_chunk_ends_with_a_row_or_with_the_time_budget(remaining, budget):
-    length = chunk_length(remaining, 1, cost(32), Policy(32, budget))
-    assert length in {*remaining, int(budget / 1e-5)}
-    assert length <= max(max(remaining), 1)
-    assert length * 1e-5 <= budget
+@given(waited_and_left, st.floats(1e-5, 1e-2), st.booleans())
+def test_a_chunk_ends_with_one_of_its_rows_or_with_the_time_budget(rows, budget, crowded):
+    waited, remaining = rows
+    planner = ChunkPlanner(SLOWER_IN_COMPANY, Policy(32, budget))
+    size, steps = planner.plan(remaining, waited, crowded)
+    within = max(1, int(budget / SLOWER_IN_COMPANY.step_seconds[size]))
+    assert size in {len(remaining)} if crowded else {-(-len(remaining) // share) for share in (1, 2, 4)}
+    assert steps in {*remaining[:size], within}
+    assert steps <= min(max(remaining[:size]), within)
 
 
 @given(rows_left, st.floats(1e-6, 1e-2), st.integers(1, 600))
 @example([10] * 5 + [500] * 2, 1e-6, 100)
-def test_no_other_chunk_within_the_budget_does_more_useful_steps_a_second(remaining, overhead, most):
+def test_while_others_wait_for_a_slot_no_chunk_does_more_useful_steps_a_second(remaining, overhead, most):
     rows, costs = np.array(remaining), cost(32, overhead, step=1e-5)
 
-    def rate(length: int) -> float:
-        return np.minimum(rows, length).sum() / (costs.seconds(len(rows), length) + PLANNING_SECONDS)
+    def rate(steps: int) -> float:
+        return np.minimum(rows, steps).sum() / (costs.seconds(len(rows), steps) + PLANNING_SECONDS)
 
-    chosen = chunk_length(remaining, 1, costs, policy(32, most))
+    size, steps = ChunkPlanner(costs, policy(32, most)).plan(remaining, [0.0] * len(rows), crowded=True)
     allowed = range(1, min(most, max(remaining)) + 1)
-    assert chosen in allowed
-    assert rate(chosen) == pytest.approx(max(map(rate, allowed)))
+    assert size == len(rows)
+    assert steps in allowed
+    assert rate(steps) == pytest.approx(max(map(rate, allowed)))
+
+
+@given(waited_and_left, st.floats(1e-5, 1e-2))
+def test_no_other_chunk_is_worth_more_for_its_time(rows, budget):
+    """All rows, half of them or a quarter; and any number of steps that the time allows."""
+    waited, remaining = rows
+    count, waits, left = len(remaining), np.maximum(waited, 0), np.array(remaining)
+    weights = waits + PATIENCE * waits.mean() + budget
+
+    def rate(size: int, steps: int) -> float:
+        some = left[:size]
+        worth = weights[:size] @ (np.minimum(some, steps) + ANSWER_STEPS * (some <= steps))
+        return worth / (SLOWER_IN_COMPANY.seconds(size, steps) + PLANNING_SECONDS)
+
+    chosen = ChunkPlanner(SLOWER_IN_COMPANY, Policy(32, budget)).plan(remaining, waited)
+    best = max(
+        rate(size, steps)
+        for size in {-(-count // share) for share in (1, 2, 4)}
+        for steps in range(1, max(1, int(budget / SLOWER_IN_COMPANY.step_seconds[size])) + 1)
+    )
+    assert rate(*chosen) == pytest.approx(best)
+
+
+def test_a_long_row_that_has_waited_runs_apart_from_newcomers():
+    planner = ChunkPlanner(SLOWER_IN_COMPANY, Policy(32, 1e-3))
+    remaining = [300, *[15] * 15]
+    assert planner.plan(remaining, [1e-4] * 16) == (16, 15)
+    size, steps = planner.plan(remaining, [0.1, *[1e-4] * 15])
+    assert size < 16
+    assert steps > 15
 
 
 @given(rows_left)
 def test_the_more_overhead_the_longer_the_chunk(remaining):
-    lengths = [chunk_length(remaining, 1, cost(32, overhead), Policy(32, 10.0)) for overhead in (0, 1e-4, 1)]
+    planners = [ChunkPlanner(cost(32, overhead), Policy(32, 10.0)) for overhead in (0, 1e-4, 1)]
+    lengths = [planner.plan(remaining, [0.0] * len(remaining), crowded=True)[1] for planner in planners]
     assert lengths == sorted(lengths)
     assert lengths[-1] == max(remaining)
 
 
-def test_a_first_chunk_is_as_long_as_the_network_needs():
-    assert chunk_length([200, 10], 168, cost(4), policy()) == 168
+@pytest.mark.parametrize("crowded", [False, True])
+def test_a_first_chunk_is_as_long_as_the_network_needs(crowded):
+    planner = ChunkPlanner(cost(4), policy())
+    assert planner.plan([200, 10], [0.0, 0.0], crowded, smallest=168)[1] == 168
+    assert planner.plan([20, 10], [0.0, 0.0], crowded, smallest=168) == (2, 168)
 
 
 def test_a_sequence_alone_runs_as_far_as_the_time_budget_goes():
-    assert chunk_length([500], 1, cost(4), policy(chunk_steps=200)) == 200
+    assert ChunkPlanner(cost(4), policy(chunk_steps=200)).plan([500], [0.0]) == (1, 200)
 
 
-@given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), max_size=50))
-def test_the_queue_gives_back_in_the_order_of_virtual_deadlines(items):
+@given(st.lists(st.floats(0, 10), max_size=50))
+def test_the_queue_gives_back_in_the_order_in_which_they_are_due(times):
     loop = asyncio.new_event_loop()
     queue = WaitingQueue()
-    deadlines = [virtual_deadline(arrived, seconds, 4.0) for arrived, seconds in items]
-    for deadline in deadlines:
-        item = sequence(loop, 1)
-        item.pieces = deadline  # the property under test is visible from outside only through a mark
-        queue.push(item, deadline)
-    assert [item.pieces for item in queue.take(len(items) + 1)] == sorted(deadlines)
+    for due in times:
+        queue.push(sequence(loop, 1, due))
+    assert [item.due for item in queue.take(len(times) + 1)] == sorted(times)
     loop.close()
 
 
-def test_equal_deadlines_are_first_come_first_served(loop):
+def test_those_due_at_the_same_time_are_first_come_first_served(loop):
     queue = WaitingQueue()
     first, second = sequence(loop, 1), sequence(loop, 1)
-    queue.push(first, 1.0)
-    queue.push(second, 1.0)
+    queue.push(first)
+    queue.push(second)
     assert queue.take(2) == [first, second]
-
-
-def test_a_long_sequence_is_overtaken_only_for_a_bounded_time():
-    """It costs 1 s more, so with stretch 4 whoever arrives 4 s later, or after that, stands behind it."""
-    long = virtual_deadline(0.0, 1.5, 4.0)
-    assert virtual_deadline(3.9, 0.5, 4.0) < long
-    assert virtual_deadline(4.1, 0.5, 4.0) > long
 
 
 def test_sequences_whose_caller_left_are_skipped_and_forgotten(loop):
     queue = WaitingQueue()
-    items = [sequence(loop, 1) for _ in range(5)]
-    for place, item in enumerate(items):
-        queue.push(item, place)
+    items = [sequence(loop, 1, due) for due in range(5)]
+    for item in items:
+        queue.push(item)
     items[0].call.future.cancel()
     items[3].call.future.cancel()
     queue.drop_done()
@@ -108,17 +148,17 @@ def test_sequences_whose_caller_left_are_skipped_and_forgotten(loop):
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.booleans()), max_size=50))
 def test_who_stays_keeps_the_order_when_others_are_forgotten(items):
-    """Each item is a deadline, and whether its caller has left."""
+    """Each item is when it is due, and whether its caller has left."""
     loop = asyncio.new_event_loop()
     queue, names = WaitingQueue(), {}
-    for place, (deadline, left) in enumerate(items):
-        item = sequence(loop, 1)
-        names[id(item)] = (deadline, place)
-        queue.push(item, deadline)
+    for place, (due, left) in enumerate(items):
+        item = sequence(loop, 1, due)
+        names[id(item)] = (due, place)
+        queue.push(item)
         if left:
             item.call.future.cancel()
     queue.drop_done()
-    expected = sorted((deadline, place) for place, (deadline, left) in enumerate(items) if not left)
+    expected = sorted((due, place) for place, (due, left) in enumerate(items) if not left)
     assert len(queue) == len(expected)
     assert [names[id(item)] for item in queue.take(99)] == expected
     loop.close()
@@ -159,16 +199,16 @@ def test_equal_lengths_share_a_batch_however_far_apart_they_wait(loop):
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.booleans(), st.booleans()), max_size=30), st.integers(1, 12))
 def test_who_is_not_picked_keeps_the_place_in_the_queue(items, most):
-    """Each item is a deadline, whether its caller has left, and whether it will be picked."""
+    """Each item is when it is due, whether its caller has left, and whether it will be picked."""
     loop = asyncio.new_event_loop()
     queue, names = WaitingQueue(), {}
-    for place, (deadline, left, picked) in enumerate(items):
-        item = sequence(loop, 1)
-        names[id(item)] = (deadline, place, picked)
-        queue.push(item, deadline)
+    for place, (due, left, picked) in enumerate(items):
+        item = sequence(loop, 1, due)
+        names[id(item)] = (due, place, picked)
+        queue.push(item)
         if left:
             item.call.future.cancel()
-    living = sorted((d, place, picked) for place, (d, left, picked) in enumerate(items) if not left)
+    living = sorted((due, place, picked) for place, (due, left, picked) in enumerate(items) if not left)
     chosen = queue.pick(most, lambda window: [item for item in window if names[id(item)][2]])
     expected = [entry for entry in living[:most] if entry[2]]
     assert [names[id(item)] for item in chosen] == expected
@@ -180,8 +220,7 @@ def test_the_cost_model_finds_what_it_was_measured_on():
     found = measure(lambda batch, length: 1e-4 + length * (1e-6 + batch * 1e-6), 32, 1, 17)
     assert found.overhead == pytest.approx([1e-4] * 33)
     assert found.seconds(8, 100) == pytest.approx(1e-4 + 100 * 9e-6)
-    assert found.steps_within(8, 9.05e-4) == 100
-    assert found.seconds_alone(32) == pytest.approx(33e-6)
+    assert found.seconds_a_step == pytest.approx(33e-6 / 32)
 
 
 def test_what_disturbs_a_measurement_gets_nowhere_into_the_cost_model():
