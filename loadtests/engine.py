@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> dict:
         result["kinds"][kind] = measure(network, some, options.rounds, sweep, lists=kind == "text")
         lengths = [len(network.encode(item)) for item in some[:500]]
         result["planning"][kind] = planning(network, lengths, options.chunks, options.rounds)
-    result["machine"]["neighbours"] = neighbours.share()
+    result["machine"] |= neighbours.shares()
     return result
 
 

@@ -19,6 +19,7 @@ PACKAGES = (
 )
 FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8")
 ROOT = Path(__file__).parent.parent
+_STAT = Path("/proc/stat")
 
 
 def describe() -> dict:
@@ -39,21 +40,32 @@ def describe() -> dict:
 
 
 class Neighbours:
-    """How much of the machine programs other than this one and its children use, from its making on."""
+    """Who else used the cores, since it was made. Above a few per cent, figures say more of them than of the server."""
 
     def __init__(self) -> None:
-        self._started, self._busy, self._own = time.monotonic(), _busy_seconds(), _own_seconds()
+        self._started, self._own = time.monotonic(), _own_seconds()
+        self._busy, self._stolen = _busy_and_stolen_seconds()
 
-    def share(self) -> float:
-        """Of all cores; above a few per cent, figures cannot be trusted."""
-        others = _busy_seconds() - self._busy - (_own_seconds() - self._own)
-        return max(0.0, others / (time.monotonic() - self._started) / (os.cpu_count() or 1))
+    def shares(self) -> dict[str, float]:
+        """Of all cores. `neighbours`: programs other than this one and its children; `stolen`: what the host kept back,
+        for other guests, while something here wanted to run.
+        """
+        busy, stolen = _busy_and_stolen_seconds()
+        cores = (time.monotonic() - self._started) * (os.cpu_count() or 1)
+        others = busy - self._busy - (_own_seconds() - self._own)
+        return {"neighbours": max(0.0, others / cores), "stolen": (stolen - self._stolen) / cores}
 
 
-def _busy_seconds() -> float:
-    """User, nice and system time of all programs since the machine started."""
-    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
-    return sum(map(int, fields[1:4])) / os.sysconf("SC_CLK_TCK")
+def used_by_others(machine: dict) -> str:
+    """What `Neighbours` found, in words."""
+    programs, host = machine.get("neighbours", 0), machine.get("stolen", 0)
+    return f"other programs used {programs:.0%} of the cores, and the host kept {host:.0%} back"
+
+
+def _busy_and_stolen_seconds() -> tuple[float, float]:
+    """User, nice and system time of all programs since the machine started, and the time that its host stole."""
+    fields = [int(ticks) / os.sysconf("SC_CLK_TCK") for ticks in _STAT.read_text().split("\n", 1)[0].split()[1:]]
+    return sum(fields[:3]), fields[7]
 
 
 def _own_seconds() -> float:
@@ -68,8 +80,8 @@ def sentence(machine: dict) -> str:
     when = machine["date"][:16].replace("T", " ")
     return (
         f"{machine['processor']}, {machine['cores']} cores ({flags}), Linux {machine['kernel']}, Python "
-        f"{machine['python']}, onnxruntime {runtime}, {when} UTC; other programs used "
-        f"{machine.get('neighbours', 0):.0%} of the cores"
+        f"{machine['python']}, onnxruntime {runtime}, {when} UTC; "
+        f"{used_by_others(machine)}"
     )
 
 

@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> dict:
     }
     for name, step in steps.items():
         result[name] = _told(name, step)()
-    result["machine"]["neighbours"] = neighbours.share()
+    result["machine"] |= neighbours.shares()
     return result
 
 

@@ -46,7 +46,7 @@ def text(result: dict) -> str:
 
 def _when(result: dict) -> str:
     found = result["machine"]
-    return f"{found['date'][:16].replace('T', ' ')} UTC; others used {found.get('neighbours', 0):.0%} of the cores"
+    return f"{found['date'][:16].replace('T', ' ')} UTC; {machine.used_by_others(found)}"
 
 
 def _servers(result: dict) -> str:

@@ -123,7 +123,7 @@ def main(given: list[str]) -> int:
     except (wrk.WrkMissing, wrk.WrkFailed, ServerFailed) as problem:
         print(problem, file=sys.stderr)
         return 1
-    described = {**machine.describe(), "neighbours": neighbours.share()}
+    described = machine.describe() | neighbours.shares()
     heading = f"{machine.sentence(described)}; {options.workers} workers, {options.connections} connections."
     result = {"machine": described, "workers": options.workers, "connections": options.connections}
     result["points"] = [asdict(each) for each in points]

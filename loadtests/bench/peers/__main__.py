@@ -50,7 +50,7 @@ def main(given: list[str]) -> int:
     except (wrk.WrkMissing, wrk.WrkFailed, ServerFailed, InstallFailed) as problem:
         print(problem, file=sys.stderr)
         return 1
-    here = machine.describe() | {"neighbours": neighbours.share()}
+    here = machine.describe() | neighbours.shares()
     before = options.folder / "bench.json"
     result = json.loads(before.read_text()) if before.exists() else {"machine": here, **peers}
     save(result | {"peers": peers | {"machine": here}}, options.folder)
