@@ -44,6 +44,8 @@ class Server:
     path: str = "/predict"
     environment: dict[str, str] = field(default_factory=dict)
     one_answer: Callable[[dict], dict] = lambda document: document["outputs"]
+    root: Path = ROOT
+    """Where its modules are."""
 
     def write_bodies(self, texts: list[str], folder: Path) -> Path:
         path = folder / f"{self.name.replace(' ', '-').replace(',', '')}.jsonl"
@@ -114,11 +116,11 @@ def running(server: Server, folder: Path) -> Iterator[Running]:
     """Starts it on a free port, waits for its first answer, and ends it and its children. Raises ServerFailed."""
     port, log = free_port(), folder / "server.log"
     command = [part.format(port=port) for part in server.command]
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), **server.environment}
+    variables = {**os.environ, "PYTHONPATH": str(server.root), **server.environment}
     started = time.perf_counter()
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=variables, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+            command, cwd=server.root, env=variables, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
             start_new_session=True,
         )  # fmt: skip
     try:

@@ -1,0 +1,26 @@
+import pytest
+
+from loadtests.bench import compare
+from loadtests.bench.servers import ROOT
+
+
+def test_a_commit_is_served_beside_what_stands_here(capsys):
+    assert compare.main(["HEAD", "--connections", "4", "--rounds", "1", "--workers", "1"]) == 0
+    *_, before, here = capsys.readouterr().out.splitlines()
+    assert [cell.strip() for cell in before.split("|")[1:5:1]][:2] == ["4", "HEAD"]
+    assert [cell.strip() for cell in here.split("|")[1:3]] == ["4", "here"]
+
+
+def test_the_files_are_those_of_the_commit(tmp_path):
+    folder = compare.check_out("HEAD", tmp_path)
+    assert (folder / "server" / "app.py").exists()
+    assert not (folder / ".git").exists()
+    assert folder != ROOT
+
+
+@pytest.mark.parametrize("revision", ["no-such-commit", "HEAD:README.md", ""])
+def test_what_is_no_commit_is_refused_in_a_sentence(revision, capsys):
+    assert compare.main([revision]) == 1
+    said = capsys.readouterr().err
+    assert f"git knows no commit {revision!r}" in said
+    assert "git log --oneline" in said
