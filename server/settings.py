@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         32,
         ge=1,
         le=1024,
-        description="Sequences that advance together. More raise throughput and memory, and the latency of each.",
+        description="Sequences that may be under way together. More raise throughput and memory; the others wait.",
     )
     chunk_ms: float = Field(
         1.0,
