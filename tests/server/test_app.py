@@ -17,7 +17,7 @@ from server.engine.engine import Engine
 from server.engine.lane import ChunkedLane
 from server.errors import Overloaded, body_of
 from server.settings import Settings
-from tests.processes import serving
+from tests.processes import serving, until
 from tests.server.engine.fakes import SHAPE, SummingBackend, cost, policy
 from tests.server.test_predict import check_error
 
@@ -290,6 +290,7 @@ def test_a_defect_beside_predictions_is_logged_under_its_id(tmp_path, caplog):
 def test_metrics_are_counted_over_all_workers():
     apart = {"connection": "close"}  # a new connection each, so that both workers get some
     with serving("--workers", "2") as server, httpx.Client(base_url=server.url, headers=apart, timeout=30) as client:
+        until(lambda: len(server.logged("Application startup complete.")) == 2)
         for _ in range(40):
             assert client.post("/predict", json={"inputs": ["good", "bad"]}).status_code == 200
         client.post("/predict", json={"inputs": 3})
