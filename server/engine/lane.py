@@ -89,7 +89,6 @@ class Lane(ABC):
         self.virtual_time = 0.0
         self.tally = Tally()
         self._abandoned = self._abandoned_waiting = False
-        self._seconds_a_step = cost.seconds_a_step
 
     def admit(self, sequences: Iterable[Sequence], priority: float = 0.0) -> None:
         """Queues the sequences of one call, as if it had come `priority` seconds earlier.
@@ -97,10 +96,10 @@ class Lane(ABC):
         Each is due when those before it would be done, so that a long list does not stand before everybody who comes a
         moment later.
         """
-        before = -priority
+        seconds_a_step, before = self.cost.seconds_a_step, -priority
         for sequence in sequences:
             sequence.due = sequence.call.arrived + before
-            before += sequence.steps * self._seconds_a_step
+            before += sequence.steps * seconds_a_step
             self.waiting.push(sequence)
 
     @property
